@@ -1,0 +1,274 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is everything a node can be told. Default gives every field that has a
+// sensible default; the rest is optional unless its comment says otherwise.
+type Config struct {
+	// NodeID is the node's name in the cluster: 1 to 64 letters, digits, '.', '_' or '-'.
+	NodeID string
+	// DataDir holds everything the node keeps on disk.
+	DataDir string
+
+	// HTTPAddr is where clients are served, host:port; port 0 takes a free one.
+	HTTPAddr string
+	// AdvertiseHTTPURL is what other nodes and problem bodies tell clients; by
+	// default http:// and the address that is listened on.
+	AdvertiseHTTPURL string
+	// PeerAddr is where the other nodes are served, host:port.
+	PeerAddr string
+	// AdvertisePeerAddr is what other nodes dial; by default the address that is listened on.
+	AdvertisePeerAddr string
+
+	// InitialCluster are the members that found the cluster, this node among
+	// them; the same on every node. It is used once, while the data directory is
+	// empty. With neither InitialCluster nor Join the node founds a cluster of
+	// its own.
+	InitialCluster []Member
+	// Join are peer addresses of members to ask for admission, tried in turn
+	// until one lets this node in. Used once, while the data directory is empty.
+	Join []string
+
+	// HeartbeatTimeout is how long a follower waits for the leader before it
+	// thinks of an election.
+	HeartbeatTimeout time.Duration
+	// ElectionTimeout is how long a candidate waits for votes before it tries again.
+	ElectionTimeout time.Duration
+	// LeaderLeaseTimeout is how long a leader that hears from no majority goes on
+	// leading. It must be less than HeartbeatTimeout.
+	LeaderLeaseTimeout time.Duration
+	// CommitTimeout is the longest that followers lag behind the commit index when writes are sparse.
+	CommitTimeout time.Duration
+	// StorageTimeout is how long one call to the log or stable store may take
+	// before the node takes its disk for hung and ends itself.
+	StorageTimeout time.Duration
+	// RequestTimeout bounds every request that does not wait for events.
+	RequestTimeout time.Duration
+	// ShutdownTimeout bounds a clean stop.
+	ShutdownTimeout time.Duration
+
+	// SnapshotInterval is how often the node looks whether a snapshot is due.
+	SnapshotInterval time.Duration
+	// SnapshotThreshold is how many log entries since the last snapshot make one due.
+	SnapshotThreshold uint64
+	// TrailingLogs is how many entries the log keeps behind a snapshot, so that a
+	// follower that was away for a while needs no snapshot.
+	TrailingLogs uint64
+	// DiskReserveBytes is the free space of DataDir's file system under which
+	// the node refuses mutations and hands over leadership; 0 turns that off.
+	DiskReserveBytes uint64
+	// ProposalsMax is how many mutations may wait for the leader's log at once;
+	// over it they are refused as overloaded.
+	ProposalsMax int
+
+	// Identity is how callers are known: "none".
+	Identity string
+	// Insecure allows Identity "none" on an address that is not loopback.
+	Insecure bool
+	// CORSOrigins are the origins of browser pages that may call, such as
+	// https://example.org; "http://localhost" and "http://127.0.0.1" without a port allow every port.
+	CORSOrigins []string
+	// RefuseGroups are patterns of group IDs that have no counters; '*' stands for any text.
+	RefuseGroups []string
+
+	// Logger takes what the node says; nil is silence.
+	Logger hclog.Logger
+	// Metrics is where the node registers its metrics and what /metrics shows;
+	// nil makes a registry of the node's own.
+	Metrics *prometheus.Registry
+	// Fatal is told why the node must not live on: failing or hung storage, a
+	// log entry that cannot be understood. It is called at most once, must end
+	// the process, and must not wait for output. Required.
+	Fatal func(error)
+	// Version is the build's version, for GET / and the log.
+	Version string
+}
+
+// Member is one of the founding members.
+type Member struct {
+	ID       string
+	PeerAddr string
+}
+
+// Default returns the configuration of a single node on loopback.
+func Default() Config {
+	return Config{
+		NodeID:             "n1",
+		DataDir:            "tally-data",
+		HTTPAddr:           "127.0.0.1:8101",
+		PeerAddr:           "127.0.0.1:9101",
+		HeartbeatTimeout:   350 * time.Millisecond,
+		ElectionTimeout:    350 * time.Millisecond,
+		LeaderLeaseTimeout: 300 * time.Millisecond,
+		CommitTimeout:      5 * time.Millisecond,
+		StorageTimeout:     2 * time.Second,
+		RequestTimeout:     5 * time.Second,
+		ShutdownTimeout:    10 * time.Second,
+		SnapshotInterval:   30 * time.Second,
+		SnapshotThreshold:  65536,
+		TrailingLogs:       102400,
+		DiskReserveBytes:   128 << 20,
+		ProposalsMax:       16384,
+		Identity:           "none",
+		RefuseGroups:       []string{"*@TOPIC#*"},
+	}
+}
+
+// ParseInitialCluster reads "n1=host:port,n2=host:port".
+func ParseInitialCluster(text string) ([]Member, error) {
+	var members []Member
+	for _, part := range strings.Split(text, ",") {
+		id, addr, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok {
+			return nil, fmt.Errorf("%q is not of the form id=host:port", part)
+		}
+		members = append(members, Member{ID: id, PeerAddr: addr})
+	}
+	return members, nil
+}
+
+// Validate says what is wrong with the configuration and what to do about it.
+func (c *Config) Validate() error {
+	for _, check := range []func() error{c.validateNames, c.validateMembers, c.validateTimeouts, c.validateCallers} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) validateNames() error {
+	if err := CheckNodeID(c.NodeID); err != nil {
+		return fmt.Errorf("node ID %q: %w", c.NodeID, err)
+	}
+	if c.DataDir == "" {
+		return errors.New("the data directory is empty; name one")
+	}
+	for _, addr := range []struct{ name, value string }{{"HTTP address", c.HTTPAddr}, {"peer address", c.PeerAddr}} {
+		if _, _, err := net.SplitHostPort(addr.value); err != nil {
+			return fmt.Errorf("%s %q: want host:port", addr.name, addr.value)
+		}
+	}
+	if c.AdvertisePeerAddr != "" {
+		if host, port, err := net.SplitHostPort(c.AdvertisePeerAddr); err != nil || host == "" || port == "" {
+			return fmt.Errorf("advertised peer address %q: want host:port", c.AdvertisePeerAddr)
+		}
+	}
+	if c.AdvertiseHTTPURL != "" {
+		if u, err := url.Parse(c.AdvertiseHTTPURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return fmt.Errorf("advertised HTTP URL %q: want http://host:port", c.AdvertiseHTTPURL)
+		}
+	}
+	if c.AdvertisePeerAddr == "" && isUnspecified(c.PeerAddr) {
+		return fmt.Errorf("the peer address %s is every address of this machine; set the advertised peer address that other nodes can dial", c.PeerAddr)
+	}
+	if c.AdvertiseHTTPURL == "" && isUnspecified(c.HTTPAddr) {
+		return fmt.Errorf("the HTTP address %s is every address of this machine; set the advertised HTTP URL that clients can use", c.HTTPAddr)
+	}
+	return nil
+}
+
+func (c *Config) validateMembers() error {
+	if len(c.InitialCluster) > 0 && len(c.Join) > 0 {
+		return errors.New("initial cluster and join exclude each other: founders take the first, later nodes the second")
+	}
+	for _, addr := range c.Join {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("join address %q: want host:port", addr)
+		}
+	}
+	seen := map[string]bool{}
+	for _, m := range c.InitialCluster {
+		if err := CheckNodeID(m.ID); err != nil {
+			return fmt.Errorf("initial cluster: node ID %q: %w", m.ID, err)
+		}
+		if _, _, err := net.SplitHostPort(m.PeerAddr); err != nil {
+			return fmt.Errorf("initial cluster: address %q of %s: want host:port", m.PeerAddr, m.ID)
+		}
+		if seen[m.ID] || seen[m.PeerAddr] {
+			return fmt.Errorf("initial cluster: %s=%s is named twice", m.ID, m.PeerAddr)
+		}
+		seen[m.ID], seen[m.PeerAddr] = true, true
+	}
+	if len(c.InitialCluster) > 0 && !seen[c.NodeID] {
+		return fmt.Errorf("node %s is not in the initial cluster; add %s=host:port, or use join for a node that comes later", c.NodeID, c.NodeID)
+	}
+	return nil
+}
+
+func (c *Config) validateTimeouts() error {
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		shortest time.Duration
+	}{
+		{"heartbeat timeout", c.HeartbeatTimeout, 5 * time.Millisecond},
+		{"election timeout", c.ElectionTimeout, 5 * time.Millisecond},
+		{"leader lease timeout", c.LeaderLeaseTimeout, 5 * time.Millisecond},
+		{"commit timeout", c.CommitTimeout, time.Millisecond},
+		{"storage timeout", c.StorageTimeout, 10 * time.Millisecond},
+		{"request timeout", c.RequestTimeout, time.Millisecond},
+		{"shutdown timeout", c.ShutdownTimeout, time.Millisecond},
+		{"snapshot interval", c.SnapshotInterval, 5 * time.Millisecond},
+	} {
+		if d.value < d.shortest {
+			return fmt.Errorf("%s %v is too short; give at least %v", d.name, d.value, d.shortest)
+		}
+	}
+	if c.LeaderLeaseTimeout >= c.HeartbeatTimeout {
+		return fmt.Errorf("leader lease timeout %v must be less than heartbeat timeout %v, or an old leader outlives a new one's election", c.LeaderLeaseTimeout, c.HeartbeatTimeout)
+	}
+	if c.ElectionTimeout < c.HeartbeatTimeout {
+		return fmt.Errorf("election timeout %v must be at least the heartbeat timeout %v", c.ElectionTimeout, c.HeartbeatTimeout)
+	}
+	if c.SnapshotThreshold == 0 || c.TrailingLogs == 0 || c.ProposalsMax <= 0 {
+		return errors.New("snapshot threshold, trailing logs and proposals max must be at least 1")
+	}
+	return nil
+}
+
+func (c *Config) validateCallers() error {
+	if c.Identity != "none" {
+		return fmt.Errorf("identity %q is unknown; use none", c.Identity)
+	}
+	if host, _, _ := net.SplitHostPort(c.HTTPAddr); !c.Insecure && !isLoopback(host) {
+		return fmt.Errorf("identity none lets anybody who reaches %s change counters and members; listen on 127.0.0.1, or spell out insecure", c.HTTPAddr)
+	}
+	if c.Fatal == nil {
+		return errors.New("Fatal is required: a node that cannot store must be able to end itself")
+	}
+	return nil
+}
+
+// NodeIDBytesMax is the longest node ID.
+const NodeIDBytesMax = 64
+
+// CheckNodeID says why id cannot name a node.
+func CheckNodeID(id string) error {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	if id == "" || len(id) > NodeIDBytesMax || strings.Trim(id, allowed) != "" {
+		return fmt.Errorf("use 1 to %d letters, digits, '.', '_' or '-'", NodeIDBytesMax)
+	}
+	return nil
+}
+
+func isUnspecified(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return host == "" || (ip != nil && ip.IsUnspecified())
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
