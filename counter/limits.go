@@ -26,6 +26,8 @@ const (
 	IdempotencyKeyCharactersMax = 128
 	// UserBytesMax is the longest user name, in bytes of UTF-8.
 	UserBytesMax = 128
+	// NodeIDBytesMax is the longest node ID.
+	NodeIDBytesMax = 64
 	// RequestIDBytesMax is the longest request ID, in bytes.
 	RequestIDBytesMax = 128
 )
@@ -70,6 +72,15 @@ func CheckGroup(group string) *Error {
 func CheckUser(user string) *Error {
 	if len(user) > UserBytesMax || !utf8.ValidString(user) || strings.ContainsFunc(user, unicode.IsControl) {
 		return Errorf(InvalidRequest, "the user name must be at most %d bytes of UTF-8 without control characters", UserBytesMax)
+	}
+	return nil
+}
+
+// CheckNodeID says why id cannot name a node, or returns nil.
+func CheckNodeID(id string) *Error {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	if id == "" || len(id) > NodeIDBytesMax || strings.Trim(id, allowed) != "" {
+		return Errorf(InvalidRequest, "the node ID %s is not 1 to %d letters, digits, '.', '_' or '-'", quote(id), NodeIDBytesMax).WithParam("id")
 	}
 	return nil
 }

@@ -10,6 +10,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tally/cluster"
+	"tally/counter"
+	"tally/peer"
+	"tally/storage"
 )
 
 // Config is everything a node can be told. Default gives every field that has a
@@ -75,8 +80,8 @@ type Config struct {
 	Identity string
 	// Insecure allows Identity "none" on an address that is not loopback.
 	Insecure bool
-	// CORSOrigins are the origins of browser pages that may call, such as
-	// https://example.org; "http://localhost" and "http://127.0.0.1" without a port allow every port.
+	// CORSOrigins are the origins of browser pages that may call: as a browser
+	// sends them (https://example.org), with any port (http://localhost:*), or *.
 	CORSOrigins []string
 	// RefuseGroups are patterns of group IDs that have no counters; '*' stands for any text.
 	RefuseGroups []string
@@ -92,13 +97,16 @@ type Config struct {
 	Fatal func(error)
 	// Version is the build's version, for GET / and the log.
 	Version string
+
+	// Network, OpenStorage and Clock are the world the node lives in: nil means
+	// TCP, the files in DataDir, and the machine's clock. Tests bring their own.
+	Network     peer.Network
+	OpenStorage func(storage.Config) (*storage.Store, error)
+	Clock       func() time.Time
 }
 
 // Member is one of the founding members.
-type Member struct {
-	ID       string
-	PeerAddr string
-}
+type Member = cluster.Member
 
 // Default returns the configuration of a single node on loopback.
 func Default() Config {
@@ -148,8 +156,8 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateNames() error {
-	if err := CheckNodeID(c.NodeID); err != nil {
-		return fmt.Errorf("node ID %q: %w", c.NodeID, err)
+	if err := counter.CheckNodeID(c.NodeID); err != nil {
+		return err
 	}
 	if c.DataDir == "" {
 		return errors.New("the data directory is empty; name one")
@@ -189,8 +197,8 @@ func (c *Config) validateMembers() error {
 	}
 	seen := map[string]bool{}
 	for _, m := range c.InitialCluster {
-		if err := CheckNodeID(m.ID); err != nil {
-			return fmt.Errorf("initial cluster: node ID %q: %w", m.ID, err)
+		if err := counter.CheckNodeID(m.ID); err != nil {
+			return fmt.Errorf("initial cluster: %w", err)
 		}
 		if _, _, err := net.SplitHostPort(m.PeerAddr); err != nil {
 			return fmt.Errorf("initial cluster: address %q of %s: want host:port", m.PeerAddr, m.ID)
@@ -246,18 +254,6 @@ func (c *Config) validateCallers() error {
 	}
 	if c.Fatal == nil {
 		return errors.New("Fatal is required: a node that cannot store must be able to end itself")
-	}
-	return nil
-}
-
-// NodeIDBytesMax is the longest node ID.
-const NodeIDBytesMax = 64
-
-// CheckNodeID says why id cannot name a node.
-func CheckNodeID(id string) error {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	if id == "" || len(id) > NodeIDBytesMax || strings.Trim(id, allowed) != "" {
-		return fmt.Errorf("use 1 to %d letters, digits, '.', '_' or '-'", NodeIDBytesMax)
 	}
 	return nil
 }

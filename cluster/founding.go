@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"tally/counter"
+	"tally/peer"
+)
+
+// foundingRetry is how long a node without state waits before it asks again.
+const foundingRetry = 200 * time.Millisecond
+
+// founding says, for people, how far a node without state has come.
+type founding struct {
+	mu   sync.Mutex
+	text string
+}
+
+func (f *founding) set(format string, arguments ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.text = fmt.Sprintf(format, arguments...)
+}
+
+func (f *founding) progress() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.text
+}
+
+// found makes this node one of the founders. All founders exchange and pin their
+// incarnations before any of them has a configuration, so from the first entry
+// of the log on, a founder that lost its disk is recognised.
+//
+// Every founder bootstraps with the same configuration: the first entry of the
+// log is the same whoever writes it.
+func (n *Node) found() {
+	var servers []raft.Server
+	for _, member := range n.config.InitialCluster {
+		servers = append(servers, raft.Server{
+			Suffrage: raft.Voter,
+			ID:       raft.ServerID(member.ID),
+			Address:  raft.ServerAddress(member.PeerAddr),
+		})
+		if member.ID == n.config.NodeID {
+			continue
+		}
+		if err := n.pinFounder(member); err != nil {
+			if n.life.Err() == nil {
+				n.config.Fatal(err)
+			}
+			return
+		}
+	}
+	n.founding.set("founding the cluster")
+	err := n.raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error()
+	switch {
+	case errors.Is(err, raft.ErrCantBootstrap): // another founder was faster and its log has arrived
+	case errors.Is(err, raft.ErrRaftShutdown):
+	case err != nil:
+		n.config.Fatal(fmt.Errorf("cannot found the cluster: %w", err))
+	default:
+		n.logger.Info("cluster founded", "node", n.config.NodeID, "members", len(servers))
+	}
+}
+
+// pinFounder asks a founder for its incarnation until it answers.
+func (n *Node) pinFounder(member Member) error {
+	for {
+		n.founding.set("waiting for founder %s at %s; start it", member.ID, member.PeerAddr)
+		from, answer, err := n.meet(n.life, member.PeerAddr)
+		var refused *peer.RefusedError
+		switch {
+		case errors.As(err, &refused):
+			return fmt.Errorf("%s refuses this node: %w", member.ID, err)
+		case err == nil && from.NodeID != member.ID:
+			return fmt.Errorf("the node at %s is %s, not %s; correct the initial cluster", member.PeerAddr, from.NodeID, member.ID)
+		case err == nil:
+			n.exchange.note(answer, time.Now())
+			return n.identity.pin(member.ID, from.Incarnation)
+		}
+		n.logger.Info("waiting for a founder", "node", member.ID, "address", member.PeerAddr, "error", err)
+		if !n.pause(foundingRetry) {
+			return n.life.Err()
+		}
+	}
+}
+
+// meet asks the node at an address who it is.
+func (n *Node) meet(ctx context.Context, address string) (peer.Hello, info, error) {
+	request, err := json.Marshal(n.info())
+	if err != nil {
+		return peer.Hello{}, info{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	reply, from, err := n.port.CallAddr(ctx, address, methodInfo, request)
+	if err != nil {
+		return peer.Hello{}, info{}, err
+	}
+	answer, err := decodeInfo(reply, from.NodeID)
+	return from, answer, err
+}
+
+// join asks members to let this node in until it is a voter.
+func (n *Node) join() {
+	request := membersRequest{Action: actionAdd, ID: n.config.NodeID, PeerAddr: n.peerAddr(), Voter: true}
+	for {
+		for _, address := range n.config.Join {
+			n.founding.set("asking %s to let this node join", address)
+			err := n.askToJoin(address, request)
+			if err == nil {
+				n.logger.Info("joined the cluster", "node", n.config.NodeID)
+				return
+			}
+			var refused *peer.RefusedError
+			if errors.As(err, &refused) || errors.Is(err, counter.InvalidRequest) {
+				n.config.Fatal(fmt.Errorf("%s does not let this node join: %w", address, err))
+				return
+			}
+			n.founding.set("%s did not let this node join yet: %v", address, err)
+			n.logger.Info("cannot join yet", "address", address, "error", err)
+		}
+		if !n.pause(foundingRetry) {
+			return
+		}
+	}
+}
+
+func (n *Node) askToJoin(address string, request membersRequest) error {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(n.life, n.config.RequestTimeout)
+	defer cancel()
+	reply, _, err := n.port.CallAddr(ctx, address, methodMembers, data)
+	if err != nil {
+		return err
+	}
+	_, refusal, err := decodeReply(reply)
+	if err != nil {
+		return err
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// pause waits and reports whether the node is still open.
+func (n *Node) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-n.life.Done():
+		return false
+	}
+}

@@ -1,0 +1,299 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tally/fsm"
+	"tally/peer"
+	"tally/storage"
+)
+
+// Member is one of the founding members.
+type Member struct {
+	ID       string
+	PeerAddr string
+}
+
+// Config is what a Node needs. Every field is required unless its comment says otherwise.
+type Config struct {
+	NodeID  string
+	Storage *storage.Store // closed by the owner, after the node
+	Machine *fsm.Machine
+	Network peer.Network
+
+	// PeerAddr is listened on; AdvertisePeerAddr is what others dial, by default
+	// the address that is really listened on.
+	PeerAddr          string
+	AdvertisePeerAddr string
+	// HTTPURL is where clients reach this node.
+	HTTPURL string
+	// InitialCluster are the founders, this node among them; Join are peer
+	// addresses to ask for admission. Exactly one is given; both are ignored
+	// once this node is a member.
+	InitialCluster []Member
+	Join           []string
+
+	HeartbeatTimeout   time.Duration
+	ElectionTimeout    time.Duration
+	LeaderLeaseTimeout time.Duration
+	CommitTimeout      time.Duration
+	RequestTimeout     time.Duration // of requests that have no deadline of their own
+	SnapshotInterval   time.Duration
+	SnapshotThreshold  uint64
+	TrailingLogs       uint64
+	DiskReserveBytes   uint64 // 0: the free space is not watched
+	ProposalsMax       int
+
+	// Clock gives the time that commands are stamped with.
+	Clock func() time.Time
+	// Fatal is told why the node must not live on. In production it does not return.
+	Fatal      func(error)
+	Logger     hclog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+// appendEntriesMax is how many log entries the leader writes, sends and applies
+// together at most: the library's largest value. Smaller ones cost throughput
+// with many clients; what bounds the bytes is proposalBytesMax.
+const appendEntriesMax = 1024
+
+// Node is one member of a cluster. Its methods may be called from any goroutine.
+type Node struct {
+	config    Config
+	logger    hclog.Logger
+	machine   *fsm.Machine
+	raft      *raft.Raft
+	port      *peer.Port
+	identity  *identity
+	founding  founding
+	metrics   *metrics
+	freeBytes atomic.Uint64
+	caughtUp  atomic.Bool
+
+	leadership    *leadership
+	proposer      *proposer
+	exchange      *exchange
+	confirmations *rounds       // of read indexes, while this node leads
+	questions     *rounds       // to the leader, while it does not
+	membersTurn   chan struct{} // holds an element while a membership change is under way
+
+	life    context.Context // ends when Close stops the goroutines
+	end     context.CancelFunc
+	stopped chan struct{} // closed when Raft has ended: what it has not answered by then it never will
+
+	spawnMu sync.Mutex
+	closed  bool // no goroutine is started any more
+	tasks   sync.WaitGroup
+}
+
+// Open starts the node. It returns before the node has found its cluster: Ready
+// tells when it has, and what it waits for until then.
+func Open(config Config) (*Node, error) {
+	n := &Node{
+		config:      config,
+		logger:      config.Logger.Named("cluster"),
+		machine:     config.Machine,
+		metrics:     newMetrics(),
+		leadership:  newLeadership(),
+		exchange:    newExchange(),
+		membersTurn: make(chan struct{}, 1),
+		stopped:     make(chan struct{}),
+	}
+	n.life, n.end = context.WithCancel(context.Background())
+	n.proposer = newProposer(n)
+	n.confirmations = &rounds{ask: n.confirm, life: n.life, timeout: config.ElectionTimeout, spawn: n.spawn}
+	n.questions = &rounds{ask: n.askLeader, life: n.life, timeout: 2 * config.ElectionTimeout, spawn: n.spawn}
+
+	var err error
+	if n.identity, err = loadIdentity(config.Storage.Identity, config.Machine, n.logger); err != nil {
+		return nil, err
+	}
+	if err := n.openPort(); err != nil {
+		return nil, err
+	}
+	if err := n.openRaft(); err != nil {
+		return nil, errors.Join(err, n.port.Close())
+	}
+	if config.Registerer != nil {
+		if err := n.metrics.register(n, config.Registerer); err != nil {
+			return nil, errors.Join(err, n.Close(context.Background()))
+		}
+	}
+	n.start()
+	return n, nil
+}
+
+func (n *Node) openPort() (err error) {
+	n.port, err = peer.Open(peer.Config{
+		Network:    n.config.Network,
+		ListenAddr: n.config.PeerAddr,
+		Self:       n.hello,
+		Admit:      n.identity.admit,
+		Resolve:    n.resolve,
+		Logger:     n.config.Logger.Named("peer"),
+		Registerer: n.config.Registerer,
+	})
+	return err
+}
+
+// hello is how this node introduces itself on every peer connection.
+func (n *Node) hello() peer.Hello {
+	return peer.Hello{
+		NodeID:         n.config.NodeID,
+		Incarnation:    n.identity.incarnation(),
+		ClusterID:      n.identity.clusterID(),
+		PeerAddr:       n.peerAddr(),
+		HTTPURL:        n.config.HTTPURL,
+		CommandVersion: fsm.CommandVersion,
+	}
+}
+
+func (n *Node) peerAddr() string {
+	if n.config.AdvertisePeerAddr != "" {
+		return n.config.AdvertisePeerAddr
+	}
+	return n.port.Addr().String()
+}
+
+func (n *Node) openRaft() (err error) {
+	store := n.config.Storage
+	config := raft.DefaultConfig()
+	config.LocalID = raft.ServerID(n.config.NodeID)
+	config.Logger = n.config.Logger.Named("raft")
+	config.HeartbeatTimeout = n.config.HeartbeatTimeout
+	config.ElectionTimeout = n.config.ElectionTimeout
+	config.LeaderLeaseTimeout = n.config.LeaderLeaseTimeout
+	config.CommitTimeout = n.config.CommitTimeout
+	config.SnapshotInterval = n.config.SnapshotInterval
+	config.SnapshotThreshold = n.config.SnapshotThreshold
+	config.TrailingLogs = n.config.TrailingLogs
+	config.MaxAppendEntries = appendEntriesMax
+	config.BatchApplyCh = true
+	config.NoLegacyTelemetry = true
+	config.ShutdownOnRemove = false // a removed node goes on saying that it was removed
+
+	n.raft, err = raft.NewRaft(config, n.machine, store.Log, store.Stable, store.Snapshots, n.port.Transport())
+	if err != nil {
+		return fmt.Errorf("cannot start Raft: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) start() {
+	n.port.Handle(methodPropose, n.handlePropose)
+	n.port.Handle(methodReadIndex, n.handleReadIndex)
+	n.port.Handle(methodConfirm, n.handleConfirm)
+	n.port.Handle(methodInfo, n.handleInfo)
+	n.port.Handle(methodMembers, n.handleMembers)
+	n.port.Serve()
+
+	n.spawn(func() { n.proposer.run(n.life) })
+	n.spawn(func() { n.proposer.answer(n.stopped) })
+	n.spawn(n.lead)
+	n.spawn(n.exchangeInfo)
+	n.spawn(n.watchDisk)
+	n.spawn(n.catchUp)
+	// A join or a founding that was cut short goes on where it stopped.
+	switch {
+	case len(n.config.Join) > 0 && !slices.Contains(n.voters(), n.config.NodeID):
+		n.spawn(n.join)
+	case len(n.config.Join) == 0 && len(n.servers()) == 0:
+		n.spawn(n.found)
+	}
+}
+
+// spawn starts a goroutine that Close waits for, and reports false after Close.
+func (n *Node) spawn(task func()) bool {
+	n.spawnMu.Lock()
+	defer n.spawnMu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.tasks.Go(task)
+	return true
+}
+
+// catchUp waits until this node can serve a linearizable read: then it knows the
+// leader and has applied what was committed when it started.
+func (n *Node) catchUp() {
+	for {
+		ctx, cancel := context.WithTimeout(n.life, n.config.RequestTimeout)
+		err := n.waitLinearizable(ctx)
+		cancel()
+		if err == nil {
+			n.caughtUp.Store(true)
+			n.logger.Info("caught up", "node", n.config.NodeID, "index", n.machine.AppliedIndex())
+			return
+		}
+		if !n.pause(foundingRetry) {
+			return
+		}
+	}
+}
+
+// Close stops the node cleanly: it takes no more proposals, waits for those
+// under way, hands over leadership, and ends Raft. When ctx ends it goes on
+// without waiting; everything it started has ended when it returns, except for
+// a library call that hangs in a hung disk.
+func (n *Node) Close(ctx context.Context) error {
+	n.proposer.closing.Store(true)
+	if err := n.proposer.drain(ctx); err != nil {
+		n.logger.Warn("stopping with proposals under way", "waiting", n.proposer.waiting.Load())
+	}
+	n.handOver(ctx)
+
+	n.end()
+	err := n.stopRaft(ctx)
+	close(n.stopped)
+	err = errors.Join(err, n.port.Close())
+
+	n.spawnMu.Lock()
+	n.closed = true
+	n.spawnMu.Unlock()
+	n.tasks.Wait()
+	return err
+}
+
+// handOver gives leadership away, if this node has it and somebody can take it.
+func (n *Node) handOver(ctx context.Context) {
+	const attemptsMax = 3 // a target that dies meanwhile fails one attempt
+	for range attemptsMax {
+		if !n.leads() || len(n.voters()) < 2 || ctx.Err() != nil {
+			return
+		}
+		if err := n.await(ctx, n.raft.LeadershipTransfer()); err != nil {
+			n.logger.Warn("cannot hand over leadership", "error", err)
+			continue
+		}
+		n.logger.Info("leadership handed over")
+		return
+	}
+}
+
+// stopTimeout is how long Raft may take to end after ctx has ended.
+const stopTimeout = 2 * time.Second
+
+// stopRaft ends Raft. The library can hang here (a replicator that waits for a
+// dead peer, a storage call in a hung disk), so the wait is bounded.
+func (n *Node) stopRaft(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- n.raft.Shutdown().Error() }()
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+		return errors.New("Raft did not end in time")
+	}
+}

@@ -1,0 +1,209 @@
+package cluster
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"tally/counter"
+	"tally/fsm"
+)
+
+// proposalBytesMax bounds the bytes of all mutations that wait for the log at
+// once, because the library bounds a write of the log only by the number of its
+// entries: 32 MiB go to disk well within the storage timeout.
+const proposalBytesMax = 32 << 20
+
+// proposal is one encoded command on its way through the leader.
+type proposal struct {
+	command  []byte
+	deadline time.Time // zero: none
+	// opening marks the commands that open a term, which are proposed before the leader is ready.
+	opening bool
+	// complete is called once with the result or the error, unless the proposal was abandoned.
+	complete func(*fsm.Applied, *counter.Error)
+
+	// state is waiting until the proposer takes the proposal or its caller
+	// abandons it, whichever is first: only what was never taken is definitely
+	// not applied.
+	state    atomic.Int32
+	future   raft.ApplyFuture
+	proposed time.Time
+}
+
+const (
+	proposalWaiting   int32 = 0
+	proposalTaken     int32 = 1
+	proposalAbandoned int32 = 2
+)
+
+func (p *proposal) take() bool {
+	return p.state.CompareAndSwap(proposalWaiting, proposalTaken)
+}
+
+// abandon reports whether the proposal was still waiting; then it will never be
+// proposed and never completed.
+func (p *proposal) abandon() bool {
+	return p.state.CompareAndSwap(proposalWaiting, proposalAbandoned)
+}
+
+// proposer owns the only call of raft.Apply. One goroutine checks, stamps and
+// proposes, so the order of stamps is the order of the log; another waits for
+// the library's answers in that order, so a batch that commits together costs
+// one wake-up of that goroutine.
+type proposer struct {
+	node     *Node
+	queue    chan *proposal
+	inflight chan *proposal
+	waiting  atomic.Int64 // proposals in queue or inflight
+	bytes    atomic.Int64 // their bytes
+	closing  atomic.Bool  // no proposal is accepted any more
+	diskFull atomic.Bool  // set by watchDisk
+	transfer transferGuard
+}
+
+func newProposer(node *Node) *proposer {
+	return &proposer{
+		node:     node,
+		queue:    make(chan *proposal, node.config.ProposalsMax),
+		inflight: make(chan *proposal, node.config.ProposalsMax),
+		transfer: transferGuard{longest: 3 * node.config.ElectionTimeout},
+	}
+}
+
+// submit queues p or says, definitely, why not. It never waits.
+func (q *proposer) submit(p *proposal) *counter.Error {
+	if q.closing.Load() {
+		return counter.Errorf(counter.ShuttingDown, "%s is shutting down; ask another node", q.node.config.NodeID)
+	}
+	if q.bytes.Add(int64(len(p.command))) > proposalBytesMax {
+		q.bytes.Add(-int64(len(p.command)))
+		return counter.Errorf(counter.Overloaded, "more than %d MiB of changes wait for the log; try again later", proposalBytesMax>>20)
+	}
+	q.waiting.Add(1)
+	select {
+	case q.queue <- p:
+		return nil
+	default:
+		q.forget(p)
+		return counter.Errorf(counter.Overloaded, "%d changes wait for the log; try again later", cap(q.queue))
+	}
+}
+
+func (q *proposer) forget(p *proposal) {
+	q.waiting.Add(-1)
+	q.bytes.Add(-int64(len(p.command)))
+}
+
+// run proposes what is queued until ctx ends, then refuses the rest.
+func (q *proposer) run(ctx context.Context) {
+	defer close(q.inflight)
+	for {
+		select {
+		case <-ctx.Done():
+			q.refuseQueued()
+			return
+		case p := <-q.queue:
+			q.propose(p)
+		}
+	}
+}
+
+func (q *proposer) refuseQueued() {
+	q.closing.Store(true)
+	for {
+		select {
+		case p := <-q.queue:
+			q.refuse(p, counter.Errorf(counter.ShuttingDown, "%s is shutting down; ask another node", q.node.config.NodeID))
+		default:
+			return
+		}
+	}
+}
+
+func (q *proposer) refuse(p *proposal, err *counter.Error) {
+	q.forget(p)
+	if p.state.Load() == proposalTaken || p.take() {
+		p.complete(nil, err)
+	}
+}
+
+func (q *proposer) propose(p *proposal) {
+	if !p.take() {
+		q.forget(p)
+		return
+	}
+	if err := q.refusal(p); err != nil {
+		q.refuse(p, err)
+		return
+	}
+	now := q.node.config.Clock()
+	if err := fsm.Stamp(p.command, now.UnixMilli()); err != nil {
+		q.refuse(p, counter.Errorf(counter.InvalidRequest, "the command cannot be stamped: %v", err))
+		return
+	}
+	p.proposed = now
+	// The only call of raft.Apply. The library keeps p.command for its cache and
+	// for replication: it is never written to after this.
+	p.future = q.node.raft.Apply(p.command, q.node.config.RequestTimeout)
+	q.inflight <- p
+}
+
+// refusal says why the leader will not propose p.
+func (q *proposer) refusal(p *proposal) *counter.Error {
+	switch {
+	case !q.node.leads():
+		return counter.Errorf(counter.NotLeader, "%s is not the leader", q.node.config.NodeID)
+	case p.opening:
+		return nil
+	case !q.node.ready():
+		return counter.Errorf(counter.NotLeader, "%s leads but has not applied a command of its term yet; try again", q.node.config.NodeID)
+	case q.diskFull.Load():
+		return counter.Errorf(counter.DiskFull, "%s has less than %d MiB of disk left; free space or add a bigger disk", q.node.config.NodeID, q.node.config.DiskReserveBytes>>20)
+	case !p.deadline.IsZero() && time.Now().After(p.deadline):
+		return counter.Errorf(counter.Overloaded, "the change waited for the log until its deadline; try again later")
+	}
+	return nil
+}
+
+// answer completes the proposals in the order in which they were proposed.
+func (q *proposer) answer(stopped chan struct{}) {
+	for p := range q.inflight {
+		releaseOnShutdown(p.future, stopped)
+		err := p.future.Error()
+		q.forget(p)
+		if q.transfer.stuck(err, time.Now()) {
+			q.node.config.Fatal(errStuckTransfer)
+		}
+		if err != nil {
+			q.node.metrics.proposals.WithLabelValues("failed").Inc()
+			p.complete(nil, outcome(err))
+			continue
+		}
+		applied, ok := p.future.Response().(*fsm.Applied)
+		if !ok { // the machine latched after an entry it could not understand; the node is ending
+			p.complete(nil, counter.Errorf(counter.OutcomeUnknown, "the state machine of %s has stopped; ask another node", q.node.config.NodeID))
+			continue
+		}
+		q.node.metrics.proposals.WithLabelValues("applied").Inc()
+		q.node.metrics.commitSeconds.Observe(time.Since(p.proposed).Seconds())
+		p.complete(applied, nil)
+	}
+}
+
+// drain waits until no proposal is queued or in flight, or ctx ends.
+func (q *proposer) drain(ctx context.Context) error {
+	q.closing.Store(true)
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for q.waiting.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+	return nil
+}

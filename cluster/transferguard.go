@@ -1,0 +1,34 @@
+package cluster
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+var errStuckTransfer = errors.New("the Raft library refuses every proposal because of a leadership transfer that ended long ago (hashicorp/raft#696); restarting the node clears it")
+
+// transferGuard notices the library's stuck flag: a leader that steps down while
+// it brings the target of a transfer up to date leaves "transfer in progress"
+// set, and if it is elected again it refuses every proposal for good
+// (hashicorp/raft#696). A transfer of its own ends within one election timeout.
+//
+// It belongs to proposer.answer alone.
+type transferGuard struct {
+	longest time.Duration // how long the refusals may go on
+	since   time.Time     // when they began; zero: the last proposal met no such refusal
+}
+
+// stuck takes the answer to a proposal and reports whether refusals have gone on
+// for longer than any transfer can take.
+func (g *transferGuard) stuck(err error, now time.Time) bool {
+	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+		g.since = time.Time{}
+		return false
+	}
+	if g.since.IsZero() {
+		g.since = now
+	}
+	return now.Sub(g.since) > g.longest
+}

@@ -1,0 +1,226 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"tally/counter"
+	"tally/fsm"
+	"tally/peer"
+)
+
+// Methods of the peer port. The numbers are on the wire: never reuse one.
+const (
+	methodPropose   peer.Method = 1 // an encoded command -> a reply as drawn below
+	methodReadIndex peer.Method = 2 // nothing -> a reply whose result has only a revision: the read index
+	methodConfirm   peer.Method = 3 // nothing -> the node's current term, 8 bytes big endian
+	methodInfo      peer.Method = 4 // the asker's info -> the node's info, JSON
+	methodMembers   peer.Method = 5 // a membership request, JSON -> a reply whose result has only a revision
+)
+
+// A reply is either a result or a refusal. Numbers are unsigned varints unless
+// said otherwise; text is a length and its bytes.
+//
+//	+------+-----------------------------------------------------------------+
+//	| 0x01 | revision | outcomes | outcome ...                               |
+//	+------+-----------------------------------------------------------------+
+//	  outcome: group text | flags | counters | (key text, value zigzag) ... | deleted | key text ...
+//	  flags: bit 0 counters given, bit 1 deleted given, bit 2 (first outcome only) replayed
+//
+//	+------+-----------------------------------------------------------------+
+//	| 0x02 | code text | detail text | param text | operation+1 | revision |  |
+//	|      | retry after in ms                                               |
+//	+------+-----------------------------------------------------------------+
+const (
+	replyResult  byte = 1
+	replyRefusal byte = 2
+
+	outcomeHasCounters byte = 1 << 0
+	outcomeHasDeleted  byte = 1 << 1
+	outcomeReplayed    byte = 1 << 2
+)
+
+var errReply = errors.New("malformed reply")
+
+// appendApplied encodes what the state machine or the proposer answered.
+func appendApplied(dst []byte, applied *fsm.Applied, err *counter.Error) []byte {
+	switch {
+	case err != nil:
+		return appendRefusal(dst, err)
+	case applied.Err != nil:
+		return appendRefusal(dst, applied.Err)
+	}
+	return appendResult(dst, &applied.Result)
+}
+
+func appendResult(dst []byte, result *counter.Result) []byte {
+	dst = append(dst, replyResult)
+	dst = binary.AppendUvarint(dst, result.Revision)
+	dst = binary.AppendUvarint(dst, uint64(len(result.Outcomes)))
+	for i, o := range result.Outcomes {
+		var flags byte
+		if o.Counters != nil {
+			flags |= outcomeHasCounters
+		}
+		if o.Deleted != nil {
+			flags |= outcomeHasDeleted
+		}
+		if i == 0 && result.Replayed {
+			flags |= outcomeReplayed
+		}
+		dst = appendText(dst, o.Group)
+		dst = append(dst, flags)
+		dst = binary.AppendUvarint(dst, uint64(len(o.Counters)))
+		for _, c := range o.Counters {
+			dst = appendText(dst, c.Key)
+			dst = binary.AppendVarint(dst, c.Value)
+		}
+		dst = binary.AppendUvarint(dst, uint64(len(o.Deleted)))
+		for _, key := range o.Deleted {
+			dst = appendText(dst, key)
+		}
+	}
+	return dst
+}
+
+func appendRefusal(dst []byte, err *counter.Error) []byte {
+	dst = append(dst, replyRefusal)
+	dst = appendText(dst, string(err.Code))
+	dst = appendText(dst, err.Detail)
+	dst = appendText(dst, err.Param)
+	operation := uint64(0)
+	if err.Operation != nil {
+		operation = uint64(*err.Operation) + 1
+	}
+	dst = binary.AppendUvarint(dst, operation)
+	dst = binary.AppendUvarint(dst, err.Revision)
+	return binary.AppendUvarint(dst, uint64(err.RetryAfter.Milliseconds()))
+}
+
+func appendText(dst []byte, text string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(text)))
+	return append(dst, text...)
+}
+
+// decodeReply is the inverse of appendResult and appendRefusal: one of result
+// and refusal is meaningful unless err says that the bytes are neither.
+func decodeReply(data []byte) (result counter.Result, refusal *counter.Error, err error) {
+	d := replyDecoder{rest: data}
+	switch d.byte() {
+	case replyResult:
+		result = d.result()
+	case replyRefusal:
+		refusal = d.refusal()
+	default:
+		d.failed = true
+	}
+	if d.failed || len(d.rest) > 0 {
+		return counter.Result{}, nil, errReply
+	}
+	return result, refusal, nil
+}
+
+// replyDecoder reads from rest; after the first failure everything reads as zero.
+type replyDecoder struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *replyDecoder) result() counter.Result {
+	result := counter.Result{Revision: d.number()}
+	count := d.count()
+	for i := 0; i < count && !d.failed; i++ {
+		o := counter.Outcome{Group: d.text()}
+		flags := d.byte()
+		result.Replayed = result.Replayed || flags&outcomeReplayed != 0
+		if counters := d.count(); flags&outcomeHasCounters != 0 {
+			o.Counters = make([]counter.Counter, counters)
+		} else if counters > 0 {
+			d.failed = true
+		}
+		for j := range o.Counters {
+			o.Counters[j] = counter.Counter{Key: d.text(), Value: d.signed()}
+		}
+		if deleted := d.count(); flags&outcomeHasDeleted != 0 {
+			o.Deleted = make([]string, deleted)
+		} else if deleted > 0 {
+			d.failed = true
+		}
+		for j := range o.Deleted {
+			o.Deleted[j] = d.text()
+		}
+		result.Outcomes = append(result.Outcomes, o)
+	}
+	return result
+}
+
+func (d *replyDecoder) refusal() *counter.Error {
+	err := &counter.Error{Code: counter.Code(d.text()), Detail: d.text(), Param: d.text()}
+	if operation := d.small(); operation > 0 {
+		index := operation - 1
+		err.Operation = &index
+	}
+	err.Revision = d.number()
+	err.RetryAfter = time.Duration(d.small()) * time.Millisecond
+	return err
+}
+
+// small reads a number that fits an int on every machine.
+func (d *replyDecoder) small() int {
+	value := d.number()
+	if value > math.MaxInt32 {
+		d.failed, d.rest = true, nil
+		return 0
+	}
+	return int(value)
+}
+
+func (d *replyDecoder) byte() byte {
+	if len(d.rest) == 0 {
+		d.failed = true
+		return 0
+	}
+	b := d.rest[0]
+	d.rest = d.rest[1:]
+	return b
+}
+
+func (d *replyDecoder) number() uint64 {
+	value, size := binary.Uvarint(d.rest)
+	return value * d.advance(size)
+}
+
+func (d *replyDecoder) signed() int64 {
+	value, size := binary.Varint(d.rest)
+	return value * int64(d.advance(size))
+}
+
+// advance skips what a varint took and returns 1, or fails and returns 0.
+func (d *replyDecoder) advance(size int) uint64 {
+	if size <= 0 || d.failed {
+		d.failed, d.rest = true, nil
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return 1
+}
+
+// count reads a number of elements, each of which takes a byte at least, so that
+// a short message cannot ask for much memory.
+func (d *replyDecoder) count() int {
+	count := d.number()
+	if count > uint64(len(d.rest)) {
+		d.failed, d.rest = true, nil
+		return 0
+	}
+	return int(count)
+}
+
+func (d *replyDecoder) text() string {
+	length := d.count()
+	text := string(d.rest[:length])
+	d.rest = d.rest[length:]
+	return text
+}
