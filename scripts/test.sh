@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Runs every check on a machine that has Go and bash. What needs more (a C
+# compiler for the race detector, shellcheck) is installed where that can be done
+# without asking; otherwise it is skipped and listed at the end.
+#
+#   TALLY_TEST_STRICT=1  a skip is a failure
+#   TALLY_FUZZ_TIME=5s   how long each fuzz target runs
+#
+# Names of checks as arguments run only those: scripts/test.sh format lint
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+exec </dev/null
+
+linter=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+fuzz_time=${TALLY_FUZZ_TIME:-5s}
+# For the scripts that start nodes, whose environment must be a user's.
+strict=${TALLY_TEST_STRICT:-}
+unset TALLY_TEST_STRICT TALLY_FUZZ_TIME
+
+checks="format modules vet vet_darwin lint shell documents unit fuzz cluster"
+
+# --- the checks: 0 is passed, $skip is skipped for the reason in $reason -------
+
+skip=200
+reason=""
+
+check_format() {
+  local files
+  files=$(gofmt -l .) || return 1
+  [ -z "$files" ] || { echo "gofmt -w would change:"; echo "$files"; return 1; }
+}
+
+check_modules() { go mod verify && go mod tidy -diff; }
+
+check_vet() { go vet ./...; }
+
+# The other system that people start a cluster on.
+check_vet_darwin() { GOOS=darwin GOARCH=arm64 go vet ./...; }
+
+check_lint() {
+  go run "$linter" version >/dev/null || { reason="the linter cannot be fetched or built"; return "$skip"; }
+  go run "$linter" run ./...
+}
+
+check_shell() {
+  have shellcheck shellcheck || { reason="shellcheck is missing"; return "$skip"; }
+  shellcheck scripts/*.sh .ci/run
+}
+
+# Every relative link of a document leads to a file.
+check_documents() {
+  local file link broken=0
+  while IFS= read -r file; do
+    while IFS= read -r link; do
+      [ -e "$(dirname "$file")/$link" ] || { echo "$file links to $link, which does not exist"; broken=1; }
+    done < <(grep -oE '\]\([^):# ]+' "$file" | sed 's/^](//')
+  done < <(git ls-files '*.md')
+  return $broken
+}
+
+check_unit() {
+  if ! race_detector; then
+    go test -timeout 20m ./... || return 1
+    reason="no C compiler: the tests ran, but without the race detector"
+    return "$skip"
+  fi
+  go test -race -timeout 20m ./...
+}
+
+race_detector() { [ "$(go env CGO_ENABLED)" = 1 ] && { have gcc gcc libc6-dev || have clang; }; }
+
+check_fuzz() {
+  local file target failed=0 count=0
+  while IFS=: read -r file target; do
+    count=$((count + 1))
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzz_time" "./$(dirname "$file")" || failed=1
+  done < <(git ls-files -co --exclude-standard '*_test.go' | xargs grep -oE '^func Fuzz[A-Za-z0-9_]*' | sed 's/:func /:/')
+  [ $count -gt 0 ] || { echo "no fuzz target was found"; return 1; }
+  return $failed
+}
+
+check_cluster() { scripts/cluster_test.sh; }
+
+# have tells whether a command is there, after installing it if that takes no asking.
+have() { # $1: command, then the Debian packages that bring it
+  command -v "$1" >/dev/null && return
+  local command=$1
+  shift
+  if [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get install -y -qq "$@" || { apt-get update -qq && apt-get install -y -qq "$@"; }; } >/dev/null 2>&1
+  fi
+  command -v "$command" >/dev/null
+}
+
+# --- running them --------------------------------------------------------------
+
+command -v go >/dev/null || { echo "Go is needed: https://go.dev/dl"; exit 1; }
+
+passed=0 failed=0 skipped=0 summary=""
+# shellcheck disable=SC2086 # names are words
+[ $# -gt 0 ] || set -- $checks
+for name in "$@"; do
+  case " $checks " in *" $name "*) ;; *) echo "there is no check $name; there are: $checks"; exit 2 ;; esac
+done
+for name in "$@"; do
+  echo "=== $name"
+  begin=$SECONDS
+  "check_$name" 2>&1
+  result=$?
+  took=$((SECONDS - begin))
+  if [ $result -eq 0 ]; then
+    passed=$((passed + 1))
+    summary="$summary  passed   $name (${took}s)"$'\n'
+  elif [ $result -eq "$skip" ] && [ "$strict" != 1 ]; then
+    skipped=$((skipped + 1))
+    summary="$summary  skipped  $name: $reason"$'\n'
+  else
+    failed=$((failed + 1))
+    [ $result -ne "$skip" ] || echo "skipped, which is a failure here: $reason"
+    summary="$summary  FAILED   $name (${took}s)"$'\n'
+  fi
+done
+
+echo "==="
+printf '%s' "$summary"
+if [ $skipped -gt 0 ]; then
+  echo "$passed passed, $failed failed, $skipped skipped"
+else
+  echo "$passed passed, $failed failed"
+fi
+[ $failed -eq 0 ]
