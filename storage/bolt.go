@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	// boltLockWait is how long opening waits for another process to let go of a file.
+	boltLockWait = time.Second
+	// boltMmapBytes is the address space reserved for a file. While the file is
+	// smaller, a growing log need not be mapped anew, which would wait for every
+	// reader. It costs neither memory nor disk.
+	boltMmapBytes = 1 << 30
+)
+
+// openBolt opens a bolt file, or makes it. NoFreelistSync saves a page in every
+// commit; the list of free pages is found again by a walk over the file here,
+// which also meets most structural damage.
+func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
+	defer recoverFault(debug.SetPanicOnFault(true), &err)
+	if err := checkBoltWhole(path); err != nil {
+		return nil, boltError(err)
+	}
+	store, err = raftboltdb.New(raftboltdb.Options{
+		Path: path,
+		BoltOptions: &bbolt.Options{
+			Timeout:         boltLockWait,
+			NoFreelistSync:  true,
+			FreelistType:    bbolt.FreelistMapType,
+			InitialMmapSize: boltMmapBytes,
+			NoStatistics:    true,
+		},
+		MsgpackUseNewTimeFormat: true,
+	})
+	if err != nil {
+		return nil, boltError(err)
+	}
+	return store, nil
+}
+
+// checkBoltWhole refuses a file that is shorter than what it says it holds.
+// Bolt would map it into memory all the same, and its goroutines would end the
+// process with a fault where the file ends.
+func checkBoltWhole(path string) (err error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: boltLockWait})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return file.View(func(tx *bbolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return damaged("the file is cut off at %d of %d bytes", info.Size(), tx.Size())
+		}
+		return nil
+	})
+}
+
+// boltError says in our words why a file could not be opened.
+func boltError(err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%w: another process holds the file; stop it first", ErrInUse)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return damaged("it cannot be read: %v", err)
+	}
+	return err
+}

@@ -1,0 +1,282 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+// The names in a data directory.
+const (
+	lockFile     = "LOCK"
+	identityFile = "node.json"
+	logFile      = "log.bolt"
+	stableFile   = "stable.bolt"
+	snapshotsDir = "snapshots" // raft.FileSnapshotStore insists on it
+
+	// temporarySuffix marks what was being written when the node stopped.
+	temporarySuffix = ".tmp"
+)
+
+// snapshotsRetained is how many snapshots are kept: the newest, and one to fall
+// back on if it cannot be read.
+const snapshotsRetained = 2
+
+// Open opens the data directory of a node, or makes it, and locks it until
+// Close. Errors: ErrInUse, ErrOtherNode, ErrNewerVersion, ErrDamaged, or the
+// system's; their texts say what to do.
+func Open(config Config) (*Store, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDirectory(config)
+	if err != nil {
+		return nil, fmt.Errorf("storage: %s: %w", config.Dir, err)
+	}
+	s, err := assemble(d.backing(), config)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: %s: %w", config.Dir, err), d.close())
+	}
+	return s, nil
+}
+
+// directory is an open data directory.
+type directory struct {
+	path      string
+	lock      *os.File
+	identity  *identityFileStore
+	log       *raftboltdb.BoltStore
+	stable    *raftboltdb.BoltStore
+	snapshots raft.SnapshotStore
+}
+
+func openDirectory(config Config) (d *directory, err error) {
+	if config.Dir == "" {
+		return nil, errors.New("no data directory")
+	}
+	d = &directory{path: config.Dir, identity: &identityFileStore{dir: config.Dir}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := makeDir(d.path); err != nil {
+		return d, err
+	}
+	// The lock before anything is read: another process may be changing it.
+	if d.lock, err = lock(filepath.Join(d.path, lockFile)); err != nil {
+		return d, err
+	}
+	if err := removeTemporary(d.path, config.Logger); err != nil {
+		return d, err
+	}
+	// The identity before anything of Raft exists: a directory with the one but
+	// without the other has lost it.
+	identity, err := establish(d.identity, config.NodeID, d.remains)
+	if err != nil {
+		return d, err
+	}
+	if err := d.openFiles(identity); err != nil {
+		return d, err
+	}
+	return d, d.openSnapshots(config.Logger)
+}
+
+// remains names what of Raft's data is in the directory, or "".
+func (d *directory) remains() (string, error) {
+	for _, name := range []string{logFile, stableFile, snapshotsDir} {
+		exists, err := exists(filepath.Join(d.path, name))
+		if err != nil {
+			return "", err
+		}
+		if exists {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// openFiles opens log and stable store. It makes them on the first start only,
+// which has ended when both are known to be on the disk.
+func (d *directory) openFiles(identity Identity) error {
+	firstStart := !d.identity.filesCreated
+	if err := d.openFile(&d.log, logFile, identity, firstStart); err != nil {
+		return err
+	}
+	if err := d.openFile(&d.stable, stableFile, identity, firstStart); err != nil {
+		return err
+	}
+	if !firstStart {
+		return nil
+	}
+	if err := syncDir(d.path); err != nil {
+		return err
+	}
+	return d.identity.markFilesCreated(identity)
+}
+
+// openFile opens one of the two files and sees to it that it belongs to
+// identity: a file of another node, or one from before the directory was made
+// anew, must not be taken for this node's.
+func (d *directory) openFile(store **raftboltdb.BoltStore, name string, identity Identity, firstStart bool) error {
+	path := filepath.Join(d.path, name)
+	exists, err := exists(path)
+	if err != nil {
+		return err
+	}
+	if !exists && !firstStart {
+		return damaged("%s is missing", name)
+	}
+	if *store, err = openBolt(path); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	mark, err := (*store).Get([]byte(incarnationKey))
+	switch {
+	case errors.Is(err, ErrKeyNotFound) && firstStart:
+		return (*store).Set([]byte(incarnationKey), []byte(identity.Incarnation))
+	case errors.Is(err, ErrKeyNotFound):
+		return damaged("%s is empty", name)
+	case err != nil:
+		return err
+	case string(mark) != identity.Incarnation:
+		return damaged("%s belongs to the incarnation %.8s, but %s to %.8s", name, mark, identityFile, identity.Incarnation)
+	}
+	return nil
+}
+
+// incarnationKey is the key in both bolt files under which they say to which
+// incarnation of a node they belong.
+const incarnationKey = "Incarnation"
+
+func (d *directory) openSnapshots(logger hclog.Logger) error {
+	path := filepath.Join(d.path, snapshotsDir)
+	if err := makeDir(path); err != nil {
+		return err
+	}
+	if err := removeTemporary(path, logger); err != nil {
+		return err
+	}
+	inner, err := raft.NewFileSnapshotStoreWithLogger(d.path, snapshotsRetained, logger.Named("snapshots"))
+	if err != nil {
+		return fmt.Errorf("%s: %w", snapshotsDir, err)
+	}
+	d.snapshots = &snapshotFiles{SnapshotStore: inner, path: path}
+	return nil
+}
+
+func (d *directory) backing() Backing {
+	return Backing{
+		Log:       d.log,
+		Stable:    d.stable,
+		Snapshots: d.snapshots,
+		Identity:  d.identity,
+		LogBytes:  func() (uint64, error) { return fileBytes(filepath.Join(d.path, logFile)) },
+		FreeBytes: func() (uint64, error) { return freeBytes(d.path) },
+		Close:     d.close,
+	}
+}
+
+// close closes what is open, the lock last.
+func (d *directory) close() error {
+	var errs []error
+	if d.log != nil {
+		errs = append(errs, d.log.Close())
+	}
+	if d.stable != nil {
+		errs = append(errs, d.stable.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// snapshotFiles repairs raft.FileSnapshotStore, which leaves a snapshot's
+// temporary directory behind when it fails for lack of space: each further
+// attempt would take up more of it.
+type snapshotFiles struct {
+	raft.SnapshotStore
+	path string
+}
+
+// Create implements raft.SnapshotStore.
+func (s *snapshotFiles) Create(version raft.SnapshotVersion, index, term uint64,
+	configuration raft.Configuration, configurationIndex uint64, transport raft.Transport) (raft.SnapshotSink, error) {
+	sink, err := s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, transport)
+	if err != nil {
+		return nil, errors.Join(err, removeTemporary(s.path, nil))
+	}
+	return &snapshotFile{SnapshotSink: sink, temporary: filepath.Join(s.path, sink.ID()+temporarySuffix)}, nil
+}
+
+// snapshotFile is one snapshot on its way to the disk.
+type snapshotFile struct {
+	raft.SnapshotSink
+	temporary string // where it is until Close gives it its name
+}
+
+// Close implements io.Closer.
+func (s *snapshotFile) Close() error { return s.clean(s.SnapshotSink.Close()) }
+
+// Cancel implements raft.SnapshotSink.
+func (s *snapshotFile) Cancel() error { return s.clean(s.SnapshotSink.Cancel()) }
+
+func (s *snapshotFile) clean(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, os.RemoveAll(s.temporary))
+}
+
+// removeTemporary removes what was being written in dir when the node stopped.
+func removeTemporary(dir string, logger hclog.Logger) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), temporarySuffix) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+		if logger != nil {
+			logger.Info("removed an unfinished file", "path", filepath.Join(dir, entry.Name()))
+		}
+	}
+	return nil
+}
+
+// makeDir makes a directory that only the node's user can read, and makes its
+// name durable.
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func fileBytes(path string) (uint64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return uint64(info.Size()), nil
+}

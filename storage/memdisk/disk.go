@@ -1,0 +1,96 @@
+package memdisk
+
+import (
+	"bytes"
+	"math"
+	"sync"
+
+	"tally/storage"
+)
+
+// Disk is the disk of one machine. All methods may be called at any time, from
+// any goroutine.
+type Disk struct {
+	mu      sync.Mutex
+	image   image    // what the next Open finds, while no session uses the disk
+	session *session // the process that uses the disk, or nil
+	faults  map[storage.Operation]*injected
+	calls   map[storage.Operation]int
+	free    uint64
+	created int // snapshots begun, for their IDs
+}
+
+// New returns an empty disk of boundless size.
+func New() *Disk {
+	return &Disk{
+		faults: map[storage.Operation]*injected{},
+		calls:  map[storage.Operation]int{},
+		free:   math.MaxUint64,
+	}
+}
+
+// Open gives the disk to a new process, which finds what was on it at the last
+// Crash, or, if there was none since the last Open, all that was written,
+// synced or not: the end of a process (SIGKILL) loses nothing.
+func (d *Disk) Open() storage.Backing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != nil {
+		d.endLocked(d.session.volatile())
+	}
+	d.session = newSession(d, d.image)
+	return d.session.backing()
+}
+
+// Crash is a power loss: what was not synced is gone. The stores of the process
+// that had the disk open go on answering, as if nothing had happened, from an
+// image that nobody will see, so that a test can end that process in good
+// order; calls of it that hang return.
+func (d *Disk) Crash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != nil {
+		d.endLocked(d.session.durable())
+	}
+}
+
+// endLocked takes the disk from its session and keeps left.
+func (d *Disk) endLocked(left image) {
+	d.image = left
+	close(d.session.ended)
+	d.session = nil
+}
+
+// SetFreeBytes sets what the disk says of its free space. It does not make
+// writes fail: see Inject.
+func (d *Disk) SetFreeBytes(n uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free = n
+}
+
+// Calls returns how often op was called on this disk, by whatever process.
+func (d *Disk) Calls(op storage.Operation) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls[op]
+}
+
+// Corrupt changes one byte of the value under key in the stable store, as a bad
+// sector would, and says whether there was one to change.
+func (d *Disk) Corrupt(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	damage := func(img *stableImage) {
+		if value := bytes.Clone(img.values[key]); len(value) > 0 {
+			value[len(value)/2] ^= 0x40
+			img.values[key] = value
+		}
+	}
+	if d.session == nil {
+		damage(&d.image.stable)
+		return len(d.image.stable.values[key]) > 0
+	}
+	d.session.stable.change(damage, true)
+	return len(d.session.stable.volatile.values[key]) > 0
+}
