@@ -1,0 +1,108 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tally/counter"
+)
+
+// Defaults of Config.
+const (
+	DefaultRequestTimeout = 5 * time.Second
+	DefaultBodyBytesMax   = 64 << 10
+	DefaultBatchBytesMax  = 1 << 20
+	// TopicGroups matches the group IDs that name a topic of a topic-enabled
+	// community: those have no group counters.
+	TopicGroups = "*@TOPIC#*"
+)
+
+// Config is what a Handler needs. Backend is required; the zero value of every
+// other field is a sensible default.
+type Config struct {
+	Backend Backend
+	Logger  hclog.Logger
+	// Registerer takes this package's metrics; nil means that they are not shown.
+	Registerer prometheus.Registerer
+	// Gatherer is what GET /metrics shows; nil means that there is no such path.
+	Gatherer prometheus.Gatherer
+	// RequestTimeout is how long the backend may take for one request.
+	RequestTimeout time.Duration
+	// BodyBytesMax is the longest body of a request, BatchBytesMax of a batch.
+	BodyBytesMax, BatchBytesMax int64
+	// CORSOrigins are the origins whose pages may call this node, each as a
+	// browser sends it ("https://example.org"), with any port
+	// ("http://localhost:*"), or "*" for every origin.
+	CORSOrigins []string
+	// RefuseGroups are patterns of group IDs that are refused with
+	// counter.UnsupportedGroup. In a pattern * stands for any characters or none
+	// and everything else for itself; it must match the whole ID. Nil means
+	// TopicGroups; an empty slice refuses nothing.
+	RefuseGroups []string
+	// Principal says who makes a request; its errors are *counter.Error. Nil means TrustUserHeader.
+	Principal func(*http.Request) (Principal, error)
+	// IdempotencyKeys says that the backend makes attempts with the same key
+	// count once. Without it a request with such a key is refused: to ignore it
+	// would break the promise that the caller relies on.
+	IdempotencyKeys bool
+	// NodeID, Version and ListenURL are for people: GET / shows them.
+	NodeID, Version, ListenURL string
+}
+
+// Principal is who a request speaks for.
+type Principal struct {
+	// User is the caller's name; "" is the anonymous caller.
+	User string
+}
+
+// UserHeader names the caller where callers are trusted to name themselves.
+const UserHeader = "X-Tally-User"
+
+// TrustUserHeader takes the caller's word for who it is: whoever X-Tally-User
+// names, else the anonymous caller.
+func TrustUserHeader(r *http.Request) (Principal, error) {
+	names := r.Header[UserHeader]
+	if len(names) == 0 {
+		return Principal{}, nil
+	}
+	if len(names) > 1 {
+		return Principal{}, counter.Errorf(counter.InvalidRequest, "%s is given %d times; give it once", UserHeader, len(names)).WithParam(UserHeader)
+	}
+	if err := counter.CheckUser(names[0]); err != nil {
+		return Principal{}, err.WithParam(UserHeader)
+	}
+	return Principal{User: names[0]}, nil
+}
+
+// withDefaults returns the configuration with every zero value replaced.
+func (c Config) withDefaults() (Config, error) {
+	if c.Backend == nil {
+		return c, errors.New("httpapi: Config.Backend is required")
+	}
+	if c.RequestTimeout < 0 || c.BodyBytesMax < 0 || c.BatchBytesMax < 0 {
+		return c, errors.New("httpapi: timeouts and sizes must not be negative")
+	}
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	if c.RequestTimeout == 0 {
+		c.RequestTimeout = DefaultRequestTimeout
+	}
+	if c.BodyBytesMax == 0 {
+		c.BodyBytesMax = DefaultBodyBytesMax
+	}
+	if c.BatchBytesMax == 0 {
+		c.BatchBytesMax = DefaultBatchBytesMax
+	}
+	if c.RefuseGroups == nil {
+		c.RefuseGroups = []string{TopicGroups}
+	}
+	if c.Principal == nil {
+		c.Principal = TrustUserHeader
+	}
+	return c, nil
+}

@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are this package's figures, registered where Config says.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tally_http_requests_total",
+			Help: "Requests answered, by route, method and status.",
+		}, []string{"route", "method", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tally_http_request_seconds",
+			Help:    "Time from the request's header to the end of the reply.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5},
+		}, []string{"route"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tally_http_requests_in_flight",
+			Help: "Requests that are being answered now.",
+		}),
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	for _, collector := range []prometheus.Collector{m.requests, m.seconds, m.inFlight} {
+		if err := registerer.Register(collector); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// routeMetrics are the figures of one route.
+type routeMetrics struct {
+	requests *prometheus.CounterVec // by method and status
+	seconds  prometheus.Observer
+}
+
+func (m *metrics) route(name string) routeMetrics {
+	return routeMetrics{
+		requests: m.requests.MustCurryWith(prometheus.Labels{"route": name}),
+		seconds:  m.seconds.WithLabelValues(name),
+	}
+}
+
+func (m routeMetrics) observe(method string, status int, took time.Duration) {
+	m.seconds.Observe(took.Seconds())
+	m.requests.WithLabelValues(knownMethod(method), strconv.Itoa(status)).Inc()
+}
+
+// knownMethod keeps callers from making a new time series with each word they invent.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}

@@ -1,0 +1,85 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"tally/counter"
+)
+
+// problemTypePrefix and the code's word are a problem's type (RFC 9457, 3.1.1).
+// It is a URN and no reference to a path, because such a reference would be
+// another URI on every node.
+const problemTypePrefix = "urn:tally:error:"
+
+// fail replies with an error as application/problem+json.
+func (c *call) fail(e *counter.Error) {
+	info := e.Code.Info()
+	header := c.w.Header()
+	switch info.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		header["Retry-After"] = []string{strconv.FormatInt(retryAfterSeconds(e.RetryAfter), 10)}
+	case http.StatusUnauthorized:
+		header["Www-Authenticate"] = []string{"Bearer"}
+	}
+	c.out = c.appendProblem(c.out[:0], e, info)
+	_ = c.reply(info.Status, problemType)
+}
+
+// retryAfterSeconds rounds up: to come back a moment too late is better than a
+// moment too early.
+func retryAfterSeconds(wait time.Duration) int64 {
+	return max(1, int64((wait+time.Second-1)/time.Second))
+}
+
+// definite says that the attempt changed nothing. What never changes anything
+// cannot have done so, whatever went wrong.
+func (c *call) definite(info counter.CodeInfo) bool {
+	return info.Definite || c.route.class == reads || c.route.class == observes
+}
+
+// appendProblem appends the fields of DESIGN.md's problem, absent what does not apply.
+func (c *call) appendProblem(out []byte, e *counter.Error, info counter.CodeInfo) []byte {
+	out = append(out, `{"type":`...)
+	out = appendString(out, problemTypePrefix+string(info.Code))
+	out = appendStringField(out, "title", info.Title)
+	out = append(out, `,"status":`...)
+	out = strconv.AppendInt(out, int64(info.Status), 10)
+	out = appendStringField(out, "detail", e.Detail)
+	out = appendStringField(out, "code", string(info.Code))
+	if info.ErrorCode != 0 {
+		out = append(out, `,"errorCode":`...)
+		out = strconv.AppendInt(out, int64(info.ErrorCode), 10)
+	}
+	out = append(out, `,"definite":`...)
+	out = strconv.AppendBool(out, c.definite(info))
+	if e.Revision != 0 {
+		out = append(out, `,"revision":`...)
+		out = strconv.AppendUint(out, e.Revision, 10)
+	}
+	if e.Leader != nil {
+		out = append(out, `,"leader":{"id":`...)
+		out = appendString(out, e.Leader.ID)
+		out = appendStringField(out, "url", e.Leader.URL)
+		out = append(out, '}')
+	}
+	out = appendStringField(out, "param", e.Param)
+	if e.Operation != nil {
+		out = append(out, `,"operation":`...)
+		out = strconv.AppendInt(out, int64(*e.Operation), 10)
+	}
+	out = appendStringField(out, "requestId", c.requestID)
+	return append(out, "}\n"...)
+}
+
+// appendStringField appends ,"name":"text", or nothing if text is empty.
+func appendStringField(out []byte, name, text string) []byte {
+	if text == "" {
+		return out
+	}
+	out = append(out, `,"`...)
+	out = append(out, name...)
+	out = append(out, `":`...)
+	return appendString(out, text)
+}

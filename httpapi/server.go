@@ -1,0 +1,96 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Bounds of a connection. There is no bound on writing a reply here, because a
+// watch writes for hours: each reply sets its own.
+const (
+	headerTimeout  = 5 * time.Second  // from the first byte of a request to the end of its header
+	readTimeout    = 15 * time.Second // ... to the end of its body
+	idleTimeout    = 2 * time.Minute  // between two requests
+	headerBytesMax = 64 << 10         // request line and header fields
+)
+
+// ServerConfig is what a Server needs. Handler and Addr are required.
+type ServerConfig struct {
+	Handler http.Handler
+	// Addr is the address to listen at, "127.0.0.1:8101"; port 0 picks a free one.
+	Addr   string
+	Logger hclog.Logger
+}
+
+// Server owns a listener, its connections, and the goroutine that accepts them.
+type Server struct {
+	http     *http.Server
+	listener net.Listener
+	done     chan struct{} // closed when accepting has ended
+	err      error         // why it ended, nil if it was told to; read after done
+}
+
+// Open listens at the address and begins to answer. The caller must call
+// Shutdown or Close.
+func Open(config ServerConfig) (*Server, error) {
+	if config.Logger == nil {
+		config.Logger = hclog.NewNullLogger()
+	}
+	listener, err := net.Listen("tcp", config.Addr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		http: &http.Server{
+			Handler:           config.Handler,
+			ReadHeaderTimeout: headerTimeout,
+			ReadTimeout:       readTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    headerBytesMax,
+			ErrorLog:          config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
+		},
+		listener: listener,
+		done:     make(chan struct{}),
+	}
+	go s.serve()
+	return s, nil
+}
+
+func (s *Server) serve() {
+	defer close(s.done)
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		s.err = err
+	}
+}
+
+// Addr returns the address at which the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Done is closed when the server accepts no more, which before Shutdown or Close
+// means that it failed; Err says why.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err returns why the server stopped accepting, nil if it was told to. It waits for Done.
+func (s *Server) Err() error {
+	<-s.done
+	return s.err
+}
+
+// Shutdown stops accepting, waits until every request is answered or ctx ends,
+// and closes all connections. It returns ctx's error if requests were cut off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	return errors.Join(err, s.Close())
+}
+
+// Close stops at once: requests in flight are cut off.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	<-s.done
+	return err
+}
