@@ -88,6 +88,7 @@ have() { # $1: command, then the Debian packages that bring it
   local command=$1
   shift
   if [ $# -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
     { apt-get install -y -qq "$@" || { apt-get update -qq && apt-get install -y -qq "$@"; }; } >/dev/null 2>&1
   fi
   command -v "$command" >/dev/null
