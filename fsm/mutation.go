@@ -1,0 +1,208 @@
+package fsm
+
+import (
+	"strconv"
+	"strings"
+
+	"tally/counter"
+)
+
+// scratch is memory that the next mutation uses again. Nothing in it survives a mutation.
+type scratch struct {
+	cells cells
+	bytes []byte
+	undo  []undo
+}
+
+// undo is what a group was before an operation.
+type undo struct {
+	name   groupName
+	before group
+}
+
+// mutate applies all operations of the mutation in order, or none. Each
+// operation, and its condition, sees what the operations before it did: to a
+// group that an earlier operation of the batch changed, the modRevision is
+// that of this very mutation.
+func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.Outcome, *counter.Error) {
+	// The leader has checked it before. A leader of another build may have
+	// checked less, and its mistake must not become a different state.
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	s.scratch.undo = s.scratch.undo[:0]
+	outcomes := make([]counter.Outcome, len(m.Operations))
+	for i := range m.Operations {
+		operation := &m.Operations[i]
+		err := s.operate(operation, &outcomes[i])
+		if err != nil {
+			s.takeBack()
+			if m.Batch {
+				err.Operation = &i
+			}
+			return nil, err
+		}
+		if events != nil {
+			*events = s.appendEvents(*events, m, operation, &outcomes[i])
+		}
+	}
+	return outcomes, nil
+}
+
+// takeBack puts every group back to what it was, the last change first.
+func (s *state) takeBack() {
+	for i := len(s.scratch.undo) - 1; i >= 0; i-- {
+		change := &s.scratch.undo[i]
+		s.put(change.name, s.groups.get(change.name), change.before)
+	}
+}
+
+// operate applies one operation and fills in its outcome.
+func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *counter.Error {
+	name := nameOf(o.Group)
+	old := s.groups.get(name)
+	if err := checkCondition(o.Condition, old); err != nil {
+		return err
+	}
+	outcome.Group = o.Group
+	cells := &s.scratch.cells
+	cells.unpack(old)
+	if o.Kind == counter.Delete {
+		outcome.Deleted = cells.delete(o)
+		if len(outcome.Deleted) == 0 {
+			return nil // nothing was there: the group has not changed
+		}
+	} else {
+		outcome.Counters = make([]counter.Counter, len(o.Counters))
+		for i, given := range o.Counters {
+			value, err := cells.change(o, given, s.appliedIndex)
+			if err != nil {
+				return err
+			}
+			outcome.Counters[i] = counter.Counter{Key: given.Key, Value: value}
+		}
+	}
+	s.store(name, old)
+	return nil
+}
+
+func checkCondition(condition counter.Condition, g group) *counter.Error {
+	found := g.modRevision()
+	if !condition.Checked || condition.ModRevision == found {
+		return nil
+	}
+	switch {
+	case found == 0:
+		return counter.Errorf(counter.RevisionMismatch, "the group has no counters, and modRevision %d was asked for; read the group again and decide anew", condition.ModRevision)
+	case condition.ModRevision == 0:
+		return counter.Errorf(counter.RevisionMismatch, "the group exists already, with modRevision %d; read it and decide anew", found)
+	}
+	return counter.Errorf(counter.RevisionMismatch, "the group's modRevision is %d, and %d was asked for; read the group again and decide anew", found, condition.ModRevision)
+}
+
+// change sets, increases or decreases one counter and returns its new value.
+func (c *cells) change(o *counter.Operation, given counter.Counter, revision uint64) (int64, *counter.Error) {
+	at, found := c.find(given.Key)
+	var old int64
+	if found {
+		old = c.cells[at].value
+	}
+	value, fits := compute(o.Kind, old, given.Value)
+	if !fits {
+		return 0, counter.Errorf(counter.OutOfRange,
+			"the counter %s is %d; to %s it by %d gives no signed 64-bit integer, and nothing was changed; send a smaller value, or set the counter",
+			strconv.QuoteToASCII(given.Key), old, o.Kind, given.Value)
+	}
+	switch {
+	case found:
+		c.cells[at].value, c.cells[at].modRevision = value, revision
+	case c.count == counter.GroupCountersMax:
+		return 0, counter.Errorf(counter.TooManyCounters,
+			"the group has %d counters, which is the limit, and %s is not one of them; nothing was changed; delete a counter or use another group",
+			c.count, strconv.QuoteToASCII(given.Key))
+	default:
+		c.insert(at, cell{key: given.Key, value: value, modRevision: revision})
+	}
+	return value, nil
+}
+
+// compute returns the new value and whether it is an int64.
+func compute(kind counter.Kind, old, operand int64) (value int64, fits bool) {
+	switch kind {
+	case counter.Increase:
+		value = old + operand
+		return value, (value > old) == (operand > 0)
+	case counter.Decrease:
+		// Not old + (-operand): the smallest int64 has no negative.
+		value = old - operand
+		return value, (value < old) == (operand > 0)
+	default:
+		return operand, true
+	}
+}
+
+// delete removes the counters that the operation names and returns the keys of
+// those that existed: in the caller's order, or sorted when it names all.
+func (c *cells) delete(o *counter.Operation) []string {
+	deleted := []string{}
+	if o.All {
+		for _, cell := range c.list() {
+			deleted = append(deleted, cell.key)
+		}
+		c.count = 0
+		return deleted
+	}
+	for _, key := range o.Keys {
+		if at, found := c.find(key); found {
+			c.remove(at)
+			deleted = append(deleted, key)
+		}
+	}
+	return deleted
+}
+
+// store packs the changed counters of a group that was old before.
+func (s *state) store(name groupName, old group) {
+	// The ID is a part of the command, which can be long and would live as long
+	// as the group. That goes for known groups too: a Go map takes over the key
+	// of every assignment.
+	name.id = strings.Clone(name.id)
+	s.scratch.undo = append(s.scratch.undo, undo{name: name, before: old})
+	if s.scratch.cells.count == 0 {
+		s.put(name, old, group{})
+		return
+	}
+	s.put(name, old, s.pack(old.shape))
+}
+
+// pack makes a group of the counters in the scratch, with the applied index as
+// modRevision. known is the shape they had before, if any.
+func (s *state) pack(known *shape) group {
+	cells := &s.scratch.cells
+	g := group{shape: known}
+	if known == nil || cells.keysChanged {
+		s.scratch.bytes = cells.appendKeys(s.scratch.bytes[:0])
+		g.shape = s.shapes.intern(s.scratch.bytes, cells.count)
+	}
+	s.scratch.bytes = cells.appendPacked(s.scratch.bytes[:0], s.appliedIndex)
+	g.packed = string(s.scratch.bytes)
+	return g
+}
+
+// appendEvents appends one event for each key that the operation changed or
+// could have changed, in order.
+func (s *state) appendEvents(events []counter.Event, m *counter.Mutation, o *counter.Operation, outcome *counter.Outcome) []counter.Event {
+	event := counter.Event{Revision: s.appliedIndex, Kind: o.Kind, Group: o.Group, User: m.User, TimeMs: s.timeMs}
+	for i, c := range outcome.Counters {
+		event.Key, event.Value = c.Key, c.Value
+		if o.Kind != counter.Set {
+			event.Delta = o.Counters[i].Value
+		}
+		events = append(events, event)
+	}
+	for _, key := range outcome.Deleted {
+		event.Key = key
+		events = append(events, event)
+	}
+	return events
+}
