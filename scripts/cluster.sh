@@ -47,8 +47,8 @@ main() {
   case $command in
     up) up "$@" ;;
     status | down | clean) [ $# -eq 0 ] || die "$command takes no arguments"; "$command" ;;
-    kill | pause) [ $# -le 1 ] || die "$command takes one node at most"; "${command}_node" "${1:-leader}" ;;
-    resume | start) [ $# -eq 1 ] || die "$command needs a node ID"; "${command}_node" "$1" ;;
+    kill | pause) [ $# -le 1 ] || die "$command takes one node at most"; require_plan; "${command}_node" "${1:-leader}" ;;
+    resume | start) [ $# -eq 1 ] || die "$command needs a node ID"; require_plan; "${command}_node" "$1" ;;
     -h | --help | help) usage ;;
     "") usage >&2; exit 2 ;;
     *) echo "unknown command: $command" >&2; usage >&2; exit 2 ;;
@@ -221,7 +221,6 @@ url_of() { echo "http://127.0.0.1:$(http_port_of "$1")"; }
 
 # resolve prints the node ID meant by $1, an ID or "leader".
 resolve() {
-  require_plan
   local id urls=""
   for id in $ids; do
     [ "$id" = "$1" ] && echo "$id" && return
@@ -249,6 +248,7 @@ launch() { # $1: node ID
   mkdir -p "$dir/$id" && echo "--- start $(date)" >>"$log" || return 1
   (
     own_variables_only
+    export TALLY_LOG_FORMAT="${TALLY_LOG_FORMAT:-text}" # the log is for people here
     trap '' HUP INT # the node stays when this terminal goes away
     # The inner shell writes its own process ID and then becomes the node, so
     # that there is never a node without a pid file.
