@@ -1,0 +1,256 @@
+package pipenet
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// bufferBytes is how much one direction holds before a write blocks, as the
+// buffers of two kernels do.
+const bufferBytes = 1 << 20
+
+// conn is one end of a connection. What it writes lies in its own queue until
+// the other end, which reads from there, is due to see it.
+type conn struct {
+	network       *Network
+	local, remote addr
+	out           direction // of what this end writes
+	other         *conn
+
+	// Guarded by network.mu.
+	queue         []segment // written here, not yet read over there
+	queued        int       // bytes in queue
+	closed        bool      // by this end
+	reset         bool      // the connection is broken for both ends
+	readDeadline  time.Time
+	writeDeadline time.Time
+	changed       chan struct{} // non-nil while somebody waits
+}
+
+// segment is what one write added, or the end of the stream.
+type segment struct {
+	due  time.Time
+	data []byte
+	end  bool
+}
+
+var _ net.Conn = (*conn)(nil)
+
+func (n *Network) pairLocked(out direction, near, far addr) (*conn, *conn) {
+	a := &conn{network: n, local: near, remote: far, out: out}
+	b := &conn{network: n, local: far, remote: near, out: direction{out.to, out.from}, other: a}
+	a.other = b
+	n.conns[a], n.conns[b] = struct{}{}, struct{}{}
+	return a, b
+}
+
+func (n *Network) resetLocked(c *conn) {
+	if c.reset {
+		return
+	}
+	n.linkLocked(c.out.from, c.out.to).traffic.Resets++
+	for _, end := range []*conn{c, c.other} {
+		end.reset, end.queue, end.queued = true, nil, 0
+		delete(n.conns, end)
+		end.announceLocked()
+	}
+}
+
+// Read returns what has arrived, at least one byte.
+func (c *conn) Read(p []byte) (int, error) {
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	for {
+		n, err, until := c.readLocked(p)
+		if n > 0 || err != nil || len(p) == 0 {
+			return n, c.opError("read", err)
+		}
+		c.waitLocked(earliest(until, c.readDeadline))
+	}
+}
+
+// readLocked reads without waiting. If there is nothing yet, it may know when
+// there will be.
+func (c *conn) readLocked(p []byte) (n int, err error, until time.Time) {
+	switch {
+	case c.closed:
+		return 0, net.ErrClosed, until
+	case c.reset:
+		return 0, syscall.ECONNRESET, until
+	case passed(c.readDeadline):
+		return 0, os.ErrDeadlineExceeded, until
+	}
+	from := c.other
+	link := c.network.linkLocked(from.out.from, from.out.to)
+	if link.cut || len(from.queue) == 0 {
+		return 0, nil, until
+	}
+	for n < len(p) && len(from.queue) > 0 {
+		first := &from.queue[0]
+		if time.Now().Before(first.due) {
+			until = first.due
+			break
+		}
+		if first.end {
+			if n == 0 {
+				err = io.EOF
+			}
+			break
+		}
+		copied := copy(p[n:], first.data)
+		n += copied
+		if first.data = first.data[copied:]; len(first.data) == 0 {
+			from.queue = from.queue[1:]
+		}
+	}
+	from.queued -= n
+	link.traffic.Delivered += int64(n)
+	from.announceLocked() // its writer may wait for room
+	return n, err, until
+}
+
+// Write queues all of p, waiting for room where there is none.
+func (c *conn) Write(p []byte) (int, error) {
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	written := 0
+	for {
+		n, err := c.writeLocked(p[written:])
+		written += n
+		if err != nil || written == len(p) {
+			return written, c.opError("write", err)
+		}
+		c.waitLocked(c.writeDeadline)
+	}
+}
+
+func (c *conn) writeLocked(p []byte) (int, error) {
+	link := c.network.linkLocked(c.out.from, c.out.to)
+	back := c.network.linkLocked(c.out.to, c.out.from)
+	switch {
+	case c.closed:
+		return 0, net.ErrClosed
+	case c.reset:
+		return 0, syscall.ECONNRESET
+	case passed(c.writeDeadline):
+		return 0, os.ErrDeadlineExceeded
+	case c.other.closed && !link.cut && !back.cut:
+		return 0, syscall.EPIPE
+	}
+	n := min(len(p), bufferBytes-c.queued)
+	if n == 0 {
+		return 0, nil
+	}
+	c.queue = append(c.queue, segment{due: time.Now().Add(link.delay), data: append([]byte(nil), p[:n]...)})
+	c.queued += n
+	link.traffic.Written += int64(n)
+	if link.cut {
+		link.traffic.Stalled += int64(n)
+	}
+	c.other.announceLocked()
+	return n, nil
+}
+
+// Close ends this end. What it wrote still arrives, and then the end.
+func (c *conn) Close() error {
+	n := c.network
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.closed = true
+	link := n.linkLocked(c.out.from, c.out.to)
+	c.queue = append(c.queue, segment{due: time.Now().Add(link.delay), end: true})
+	c.other.queue, c.other.queued = nil, 0 // nobody reads it any more
+	if c.other.closed {
+		delete(n.conns, c)
+		delete(n.conns, c.other)
+	}
+	c.announceLocked()
+	c.other.announceLocked()
+	return nil
+}
+
+// vanishLocked ends this end without a word to the other.
+func (c *conn) vanishLocked() {
+	c.closed = true
+	c.queue, c.queued = nil, 0
+	c.other.queue, c.other.queued = nil, 0
+	c.announceLocked()
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(t time.Time) error {
+	return c.setDeadlines(func() { c.readDeadline, c.writeDeadline = t, t })
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error {
+	return c.setDeadlines(func() { c.readDeadline = t })
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	return c.setDeadlines(func() { c.writeDeadline = t })
+}
+
+func (c *conn) setDeadlines(set func()) error {
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	set()
+	c.announceLocked()
+	return nil
+}
+
+// waitLocked lets go of the mutex until something about this end changes or the
+// time comes; the zero time never comes.
+func (c *conn) waitLocked(until time.Time) {
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	changed := c.changed
+	c.network.mu.Unlock()
+	defer c.network.mu.Lock()
+	if until.IsZero() {
+		<-changed
+		return
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	}
+}
+
+func (c *conn) announceLocked() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+func (c *conn) opError(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &net.OpError{Op: op, Net: "pipe", Source: c.local, Addr: c.remote, Err: err}
+}
+
+func passed(deadline time.Time) bool {
+	return !deadline.IsZero() && !time.Now().Before(deadline)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

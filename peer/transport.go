@@ -1,0 +1,169 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// raftPoolMax is how many idle connections Raft keeps to one node: one for
+	// entries, one for heartbeats, one for votes.
+	raftPoolMax = 3
+
+	// raftInFlightMax turns pipelining off. With it, one rejected append can
+	// stop replication to a follower for ever while heartbeats go on
+	// (hashicorp/raft#611, #612), and it gains nothing where requests are
+	// batched anyway (hashicorp/raft#541).
+	raftInFlightMax = 1
+)
+
+// transport is raft.NetworkTransport with two changes.
+//
+// SetHeartbeatHandler does nothing, so that heartbeats take the same way as all
+// other requests: through the main goroutine of Raft. The library's shortcut
+// runs them on the goroutine of the connection, where they change state and
+// term under a leader that is about to append an entry. It then writes the
+// entry of an old leader under the term of the new one, and the replicas differ
+// for ever (hashicorp/raft#695).
+//
+// Requests go to the node they are meant for, wherever it lives now: the target
+// becomes "id@address", which the stream layer dials and checks. Connections
+// are pooled under that name too.
+type transport struct {
+	*raft.NetworkTransport // provides WithPreVote and WithClose too
+	port                   *Port
+}
+
+var (
+	_ raft.Transport   = (*transport)(nil)
+	_ raft.WithPreVote = (*transport)(nil)
+	_ raft.WithClose   = (*transport)(nil)
+)
+
+func newTransport(p *Port) *transport {
+	return &transport{port: p, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:                  p.layer,
+		MaxPool:                 raftPoolMax,
+		MaxRPCsInFlight:         raftInFlightMax,
+		Timeout:                 p.config.Timeout,
+		Logger:                  p.logger.Named("raft"),
+		MsgpackUseNewTimeFormat: true,
+	})}
+}
+
+// SetHeartbeatHandler does nothing; see transport.
+func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
+
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	return t.NetworkTransport.AppendEntries(id, t.route(id, target), args, resp)
+}
+
+func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	return t.NetworkTransport.RequestVote(id, t.route(id, target), args, resp)
+}
+
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	return t.NetworkTransport.RequestPreVote(id, t.route(id, target), args, resp)
+}
+
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	return t.NetworkTransport.InstallSnapshot(id, t.route(id, target), args, resp, data)
+}
+
+func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	return t.NetworkTransport.TimeoutNow(id, t.route(id, target), args, resp)
+}
+
+// route names a node and where it is now: the resolved address, or else the one
+// in Raft's configuration.
+func (t *transport) route(id raft.ServerID, target raft.ServerAddress) raft.ServerAddress {
+	addr, ok := t.port.resolve(string(id))
+	if !ok {
+		addr = string(target)
+	}
+	return raft.ServerAddress(string(id) + "@" + addr)
+}
+
+// streamLayer gives the Raft library those connections whose hellos said raft.
+type streamLayer struct {
+	port     *Port
+	accepted chan net.Conn
+	closed   chan struct{}
+	once     sync.Once
+}
+
+var _ raft.StreamLayer = (*streamLayer)(nil)
+
+var errLayerClosed = errors.New("peer: the Raft transport is closed")
+
+func newStreamLayer(p *Port) *streamLayer {
+	return &streamLayer{port: p, accepted: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// deliver hands over an accepted connection. The library closes it.
+func (l *streamLayer) deliver(c net.Conn) {
+	select {
+	case l.accepted <- c:
+	case <-l.closed:
+		c.Close()
+	}
+}
+
+func (l *streamLayer) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Accept returns the next connection of kind raft.
+func (l *streamLayer) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accepted:
+		return c, nil
+	case <-l.closed:
+		return nil, errLayerClosed
+	}
+}
+
+// Close stops accepting for Raft. The port goes on.
+func (l *streamLayer) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr is the advertised address, by which Raft calls itself.
+func (l *streamLayer) Addr() net.Addr {
+	if addr := l.port.config.Self().PeerAddr; addr != "" {
+		return advertised(addr)
+	}
+	return l.port.listener.Addr()
+}
+
+// Dial opens a stream to "id@address".
+func (l *streamLayer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	at := strings.LastIndexByte(string(target), '@') // an address has none
+	id, addr := string(target[:max(at, 0)]), string(target[at+1:])
+	c, _, err := l.port.dial(ctx, addr, kindRaft, id)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// advertised is the address that a node tells others.
+type advertised string
+
+func (advertised) Network() string  { return "tcp" }
+func (a advertised) String() string { return string(a) }
