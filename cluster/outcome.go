@@ -50,7 +50,7 @@ func forwardOutcome(err error, leader string) *counter.Error {
 	switch {
 	case errors.As(err, &refused):
 		return counter.Errorf(counter.NoLeader, "the leader %s refuses this node: %s", leader, refused.Reason)
-	case errors.Is(err, peer.ErrNotSent), errors.Is(err, peer.ErrUnknownMethod):
+	case peer.Definite(err):
 		return counter.Errorf(counter.NoLeader, "the leader %s cannot be reached; try again", leader)
 	}
 	return counter.Errorf(counter.OutcomeUnknown, "the answer of the leader %s did not arrive (%v); read before you repeat the change", leader, err)

@@ -19,12 +19,12 @@ const (
 	headerBytesMax = 64 << 10         // request line and header fields
 )
 
-// ServerConfig is what a Server needs. Handler and Addr are required.
+// ServerConfig is what a Server needs. Handler and Listener are required.
 type ServerConfig struct {
 	Handler http.Handler
-	// Addr is the address to listen at, "127.0.0.1:8101"; port 0 picks a free one.
-	Addr   string
-	Logger hclog.Logger
+	// Listener is where clients come in; the server closes it.
+	Listener net.Listener
+	Logger   hclog.Logger
 }
 
 // Server owns a listener, its connections, and the goroutine that accepts them.
@@ -35,15 +35,10 @@ type Server struct {
 	err      error         // why it ended, nil if it was told to; read after done
 }
 
-// Open listens at the address and begins to answer. The caller must call
-// Shutdown or Close.
-func Open(config ServerConfig) (*Server, error) {
+// Open begins to answer. The caller must call Shutdown or Close.
+func Open(config ServerConfig) *Server {
 	if config.Logger == nil {
 		config.Logger = hclog.NewNullLogger()
-	}
-	listener, err := net.Listen("tcp", config.Addr)
-	if err != nil {
-		return nil, err
 	}
 	s := &Server{
 		http: &http.Server{
@@ -54,11 +49,11 @@ func Open(config ServerConfig) (*Server, error) {
 			MaxHeaderBytes:    headerBytesMax,
 			ErrorLog:          config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 		},
-		listener: listener,
+		listener: config.Listener,
 		done:     make(chan struct{}),
 	}
 	go s.serve()
-	return s, nil
+	return s
 }
 
 func (s *Server) serve() {

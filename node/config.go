@@ -92,8 +92,8 @@ type Config struct {
 	// nil makes a registry of the node's own.
 	Metrics *prometheus.Registry
 	// Fatal is told why the node must not live on: failing or hung storage, a
-	// log entry that cannot be understood. It is called at most once, must end
-	// the process, and must not wait for output. Required.
+	// log entry that cannot be understood. It may be called by several goroutines
+	// at once, must end the process, and must not wait for output. Required.
 	Fatal func(error)
 	// Version is the build's version, for GET / and the log.
 	Version string

@@ -30,7 +30,7 @@ type Node struct {
 	server  *httpapi.Server
 	httpURL string
 
-	serving sync.WaitGroup // the goroutine that serves HTTP
+	serving sync.WaitGroup // the goroutine that waits for the end of serving
 }
 
 // Open starts a node. It returns when clients are served, which is before the
@@ -144,9 +144,9 @@ func (n *Node) serve(listener net.Listener) error {
 		return err
 	}
 	n.handler = handler
-	n.server = httpapi.NewServer(handler, n.config.Logger.Named("httpapi"))
+	n.server = httpapi.Open(httpapi.ServerConfig{Handler: handler, Listener: listener, Logger: n.config.Logger.Named("httpapi")})
 	n.serving.Go(func() {
-		if err := n.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := n.server.Err(); err != nil {
 			n.config.Fatal(fmt.Errorf("serving clients on %s failed: %w", listener.Addr(), err))
 		}
 	})
