@@ -207,3 +207,29 @@ func (r reply) problem(code counter.Code) problem {
 	}
 	return p
 }
+
+// ok checks that the reply is a success.
+func (r reply) ok() {
+	r.t.Helper()
+	if r.status != http.StatusOK {
+		r.t.Errorf("got %d %s", r.status, r.body)
+	}
+}
+
+// has checks that the reply tells of one counter's value.
+func (r reply) has(status int, value int64) {
+	r.t.Helper()
+	var got struct{ Value int64 }
+	if err := json.Unmarshal([]byte(r.body), &got); err != nil || r.status != status || got.Value != value {
+		r.t.Errorf("got %d %swant %d and %d", r.status, r.body, status, value)
+	}
+}
+
+// quoted returns a JSON string.
+func quoted(text string) string {
+	encoded, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(encoded)
+}
