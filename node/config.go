@@ -78,7 +78,8 @@ type Config struct {
 
 	// Identity is how callers are known: "none".
 	Identity string
-	// Insecure allows Identity "none" on an address that is not loopback.
+	// Insecure allows Identity "none", and a peer port without credentials, on
+	// addresses that are not loopback.
 	Insecure bool
 	// CORSOrigins are the origins of browser pages that may call: as a browser
 	// sends them (https://example.org), with any port (http://localhost:*), or *.
@@ -251,6 +252,9 @@ func (c *Config) validateCallers() error {
 	}
 	if host, _, _ := net.SplitHostPort(c.HTTPAddr); !c.Insecure && !isLoopback(host) {
 		return fmt.Errorf("identity none lets anybody who reaches %s change counters and members; listen on 127.0.0.1, or spell out insecure", c.HTTPAddr)
+	}
+	if host, _, _ := net.SplitHostPort(c.PeerAddr); !c.Insecure && !isLoopback(host) {
+		return fmt.Errorf("the peer port asks for no credentials: whoever reaches %s can write to the log; listen on 127.0.0.1, or spell out insecure", c.PeerAddr)
 	}
 	if c.Fatal == nil {
 		return errors.New("Fatal is required: a node that cannot store must be able to end itself")
