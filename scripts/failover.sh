@@ -18,6 +18,6 @@ finish() { # $1: exit code
 trap 'finish 1' INT TERM HUP
 trap 'finish $?' EXIT
 
-scripts/cluster.sh up >&2 || exit 1
+scripts/cluster.sh up >/dev/null || exit 1
 go run ./bench/failover \
   --endpoints http://127.0.0.1:28101,http://127.0.0.1:28102,http://127.0.0.1:28103 "$@"
