@@ -214,8 +214,8 @@ func (c *call) checkMutation(m *counter.Mutation) *counter.Error {
 	}
 	for i := range m.Operations {
 		if err := c.handler.checkGroup(m.Operations[i].Group); err != nil {
-			if m.Batch {
-				err.Operation = &i
+			if index := i; m.Batch { // a copy, so that only a refusal allocates
+				err.Operation = &index
 			}
 			return err.WithParam("group")
 		}
