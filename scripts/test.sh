@@ -31,7 +31,11 @@ check_format() {
   [ -z "$files" ] || { echo "gofmt -w would change:"; echo "$files"; return 1; }
 }
 
-check_modules() { go mod verify && go mod tidy -diff; }
+check_modules() {
+  go mod verify || return 1
+  go mod tidy -diff 2>&1 | head -n 40
+  [ "${PIPESTATUS[0]}" -eq 0 ] || { echo "go mod tidy would change this"; return 1; }
+}
 
 check_vet() { go vet ./...; }
 
@@ -53,8 +57,9 @@ check_documents() {
   local file link broken=0
   while IFS= read -r file; do
     while IFS= read -r link; do
-      [ -e "$(dirname "$file")/$link" ] || { echo "$file links to $link, which does not exist"; broken=1; }
-    done < <(grep -oE '\]\([^):# ]+' "$file" | sed 's/^](//')
+      case $link in *://* | mailto:* | '#'*) continue ;; esac
+      [ -e "$(dirname "$file")/${link%%#*}" ] || { echo "$file links to $link, which does not exist"; broken=1; }
+    done < <(grep -oE '\]\([^) ]+\)' "$file" | sed 's/^](//; s/)$//')
   done < <(git ls-files '*.md')
   return $broken
 }
