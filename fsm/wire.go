@@ -64,7 +64,12 @@ func (r *reader) fail(err error) {
 	r.at = len(r.text)
 }
 
-func (r *reader) failf(format string, arguments ...any) { r.fail(fmt.Errorf(format, arguments...)) }
+func (r *reader) failf(format string, arguments ...any) {
+	// After a failure the callers go on for a while, and fail at every step.
+	if r.err == nil {
+		r.fail(fmt.Errorf(format, arguments...))
+	}
+}
 
 func (r *reader) remaining() int { return len(r.text) - r.at }
 

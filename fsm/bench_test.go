@@ -1,0 +1,235 @@
+package fsm_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"tally/counter"
+	"tally/fsm"
+)
+
+const (
+	benchGroups   = 200_000
+	benchCounters = counter.GroupCountersMax
+)
+
+func benchGroup(i int) string { return fmt.Sprintf("group:%07d", i) }
+
+func sharedKey(_, k int) string { return fmt.Sprintf("counter%02d", k+1) }
+
+func ownKey(group, k int) string { return fmt.Sprintf("c%06d-%02d", group, k+1) }
+
+// fill sets every counter of every group and then increases each once, in
+// rounds over all groups, so that no two counters of a group have the revision
+// in common.
+func fill(n *node, key func(group, k int) string, value func() int64) {
+	for i := range benchGroups {
+		operation := set(benchGroup(i))
+		for k := range benchCounters {
+			operation.Counters = append(operation.Counters, by(key(i, k), value()))
+		}
+		n.mutate(operation)
+	}
+	for k := range benchCounters {
+		for i := range benchGroups {
+			n.mutate(increase(benchGroup(i), by(key(i, k), 1)))
+		}
+	}
+}
+
+func someThousands() int64 { return rand.Int64N(10_000) }
+func anyInt64() int64      { return int64(rand.Uint64()) &^ 1 } // room for one more
+
+func heapBytes() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// BenchmarkMemory reports what a group of 20 counters takes in the heap, maps
+// and all.
+func BenchmarkMemory(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		key   func(group, k int) string
+		value func() int64
+	}{
+		{"keys in common, values below 10000", sharedKey, someThousands},
+		{"keys in common, any int64", sharedKey, anyInt64},
+		{"own keys, values below 10000", ownKey, someThousands},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				before := heapBytes()
+				n := newNode(b, fsm.Config{})
+				fill(n, c.key, c.value)
+				b.ReportMetric(float64(heapBytes()-before)/benchGroups, "bytes/group")
+				runtime.KeepAlive(n)
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// filled is made once for the benchmarks that only need it to be large.
+func filled(b *testing.B) *node {
+	n := newNode(b, fsm.Config{})
+	for i := range benchGroups {
+		operation := set(benchGroup(i))
+		for k := range benchCounters {
+			operation.Counters = append(operation.Counters, by(sharedKey(i, k), someThousands()))
+		}
+		n.mutate(operation)
+	}
+	return n
+}
+
+// BenchmarkSnapshot reports how long taking a snapshot of 200,000 groups holds up the log.
+func BenchmarkSnapshot(b *testing.B) {
+	n := filled(b)
+	for b.Loop() {
+		snapshot, err := n.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		snapshot.Release()
+	}
+}
+
+func BenchmarkPersist(b *testing.B) {
+	n := filled(b)
+	for b.Loop() {
+		b.SetBytes(int64(len(persist(b, n.Machine))))
+	}
+}
+
+func BenchmarkRestore(b *testing.B) {
+	data := persist(b, filled(b).Machine)
+	m := fsm.NewMachine(fsm.Config{})
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if err := m.Restore(io.NopCloser(bytes.NewReader(data))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkApplyWhilePersisting reports the latency of single entries while
+// snapshots are taken and written one after the other, and beside it without.
+func BenchmarkApplyWhilePersisting(b *testing.B) {
+	for _, persisting := range []bool{false, true} {
+		b.Run(fmt.Sprint(persisting), func(b *testing.B) {
+			n := filled(b)
+			var stop atomic.Bool
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for persisting && !stop.Load() {
+					persist(b, n.Machine)
+				}
+			}()
+			entries := prepared(n, 200_000)
+			latencies := make([]time.Duration, 0, len(entries))
+			for b.Loop() {
+				if len(latencies) == len(entries) {
+					b.Fatal("run with -benchtime=100000x")
+				}
+				entry := entries[len(latencies)]
+				start := time.Now()
+				n.Apply(entry)
+				latencies = append(latencies, time.Since(start))
+			}
+			stop.Store(true)
+			<-done
+			slices.Sort(latencies)
+			b.ReportMetric(float64(latencies[len(latencies)/2].Nanoseconds()), "p50-ns")
+			b.ReportMetric(float64(latencies[len(latencies)*99/100].Nanoseconds()), "p99-ns")
+			b.ReportMetric(float64(latencies[len(latencies)-1].Nanoseconds()), "max-ns")
+		})
+	}
+}
+
+// prepared returns the next entries of n's log, each increasing one counter.
+func prepared(n *node, count int) []*raft.Log {
+	entries := make([]*raft.Log, count)
+	for i := range entries {
+		entries[i] = n.entry(mutation(increase(benchGroup(rand.IntN(benchGroups)), by(sharedKey(0, rand.IntN(benchCounters)), 1))))
+	}
+	return entries
+}
+
+// BenchmarkApply applies single increases, one counter each, in batches as Raft
+// delivers them, to few groups and to many.
+func BenchmarkApply(b *testing.B) {
+	for _, c := range []struct{ groups, counters int }{{1, 1}, {1, 20}, {10_000, 20}} {
+		b.Run(fmt.Sprintf("groups=%d/counters=%d", c.groups, c.counters), func(b *testing.B) {
+			n := newNode(b, fsm.Config{})
+			batch := make([]*raft.Log, 64)
+			for i := range c.groups {
+				for k := range c.counters {
+					n.mutate(set(benchGroup(i), by(sharedKey(i, k), 1)))
+				}
+			}
+			for i := range batch {
+				batch[i] = n.entry(mutation(increase(benchGroup(rand.IntN(c.groups)), by(sharedKey(0, rand.IntN(c.counters)), 1))))
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				entry := batch[i%len(batch)]
+				if i%len(batch) == 0 {
+					n.ApplyBatch(batch[:0])
+				}
+				n.Apply(entry)
+				entry.Index += uint64(len(batch))
+			}
+		})
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	n := newNode(b, fsm.Config{})
+	operation := set("g")
+	for k := range benchCounters {
+		operation.Counters = append(operation.Counters, by(sharedKey(0, k), someThousands()))
+	}
+	n.mutate(operation)
+	for name, keys := range map[string][]string{"one": {"counter20"}, "three": {"counter01", "counter10", "counter20"}, "all": nil} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				n.Read("g", keys)
+			}
+		})
+	}
+}
+
+func BenchmarkList(b *testing.B) {
+	n := filled(b)
+	for b.Loop() {
+		if len(n.List("", "group:0100000", 100)) != 100 {
+			b.Fatal("the list is short")
+		}
+	}
+}
+
+func BenchmarkDecodeCommand(b *testing.B) {
+	command := mutation(increase("group:0000001", by("counter01", 1)))
+	data := command.Append(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := fsm.DecodeCommand(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

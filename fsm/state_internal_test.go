@@ -1,0 +1,243 @@
+package fsm
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"tally/counter"
+)
+
+// recomputedHash is the state hash from nothing but the content.
+func recomputedHash(s *state) uint64 {
+	fresh := state{header: s.header}
+	fresh.setMembers(s.members)
+	for i := range s.groups.shards {
+		for id, g := range s.groups.shards[i].groups {
+			fresh.groupsHash += groupHash(nameOf(id), g)
+		}
+	}
+	return fresh.hash()
+}
+
+// written returns the snapshot of s.
+func written(t testing.TB, s *state) []byte {
+	view := s.groups.freeze()
+	defer s.groups.thaw(view)
+	var data bytes.Buffer
+	if err := (&snapshot{header: s.header, view: view, hash: s.hash()}).write(&data); err != nil {
+		t.Fatal(err)
+	}
+	return data.Bytes()
+}
+
+// checkInvariants checks what the state keeps up besides the groups themselves.
+func checkInvariants(t testing.TB, s *state) {
+	t.Helper()
+	if got, want := s.hash(), recomputedHash(s); got != want {
+		t.Errorf("the state hash is %x, recomputed %x", got, want)
+	}
+	count, references := 0, map[*shape]int{}
+	for i := range s.groups.shards {
+		for id, g := range s.groups.shards[i].groups {
+			if nameOf(id).shard() != i {
+				t.Errorf("group %q is in shard %d", id, i)
+			}
+			count++
+			references[g.shape]++
+		}
+	}
+	if s.groups.count != count {
+		t.Errorf("%d groups are counted where there are %d", s.groups.count, count)
+	}
+	if len(s.shapes.byKeys) != len(references) {
+		t.Errorf("%d shapes are kept where groups have %d", len(s.shapes.byKeys), len(references))
+	}
+	for shape, count := range references {
+		if shape.references != count || s.shapes.byKeys[shape.keys] != shape {
+			t.Errorf("shape %q has %d references where %d groups have it", shape.keys, shape.references, count)
+		}
+	}
+}
+
+// randomMutation is over few groups and keys, so that they meet.
+func randomMutation(r *rand.Rand) Command {
+	c := Command{Type: TypeMutation, TimeMs: r.Int64N(1 << 40), Mutation: counter.Mutation{Batch: true}}
+	for range 1 + r.IntN(6) {
+		o := counter.Operation{Kind: counter.Kind(1 + r.IntN(4)), Group: fmt.Sprint("g", r.IntN(20))}
+		switch {
+		case o.Kind == counter.Delete && r.IntN(3) == 0:
+			o.All = true
+		case o.Kind == counter.Delete:
+			o.Keys = []string{fmt.Sprint("k", r.IntN(30))}
+		default:
+			o.Counters = []counter.Counter{{Key: fmt.Sprint("k", r.IntN(30)), Value: int64(r.Uint64()) >> r.IntN(64)}}
+		}
+		c.Mutation.Operations = append(c.Mutation.Operations, o)
+	}
+	return c
+}
+
+func TestHashAndShapesAreKeptUp(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	s := newState()
+	refused := 0
+	var views []*view
+	for index := range uint64(5000) {
+		s.advance(index+1, 1)
+		c := randomMutation(r)
+		if index%50 == 0 {
+			c = Command{Type: TypeMember, Member: Member{ID: fmt.Sprint("n", r.IntN(5)), Incarnation: fmt.Sprint("i", r.IntN(2)), Removed: r.IntN(2) == 0}}
+		}
+		if s.apply(&c, nil).Err != nil {
+			refused++
+		}
+		switch r.IntN(20) {
+		case 0:
+			views = append(views, s.groups.freeze())
+		case 1:
+			if len(views) > 0 {
+				at := r.IntN(len(views))
+				s.groups.thaw(views[at])
+				views = append(views[:at], views[at+1:]...)
+			}
+		}
+		if index%100 == 0 {
+			checkInvariants(t, s)
+		}
+	}
+	checkInvariants(t, s)
+	restored, err := readState(bytes.NewReader(written(t, s)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkInvariants(t, restored)
+	if refused == 0 || refused == 5000 {
+		t.Errorf("%d mutations were refused: the test does not test", refused)
+	}
+}
+
+// TestHashFollowsContent reaches one state on two ways, and changes one thing
+// of it after the other.
+func TestHashFollowsContent(t *testing.T) {
+	build := func(commands ...Command) *state {
+		s := newState()
+		for i, c := range commands {
+			s.advance(uint64(i+1), 1)
+			if applied := s.apply(&c, nil); applied.Err != nil {
+				t.Fatal(applied.Err)
+			}
+		}
+		return s
+	}
+	one := func(kind counter.Kind, group, key string, value int64) Command {
+		return Command{Type: TypeMutation, Mutation: counter.Mutation{Operations: []counter.Operation{
+			{Kind: kind, Group: group, Counters: []counter.Counter{{Key: key, Value: value}}}}}}
+	}
+	erase := Command{Type: TypeMutation, Mutation: counter.Mutation{Operations: []counter.Operation{{Kind: counter.Delete, Group: "h", All: true}}}}
+	want := build(one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), erase, erase).hash()
+	for name, c := range map[string]struct {
+		same     bool
+		commands []Command
+	}{
+		"another way":          {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), one(counter.Set, "h", "a", 7)}},
+		"and back":             {true, []Command{one(counter.Set, "x", "x", 1), one(counter.Increase, "g", "a", 7), one(counter.Set, "h", "b", 1), erase}},
+		"another value":        {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 8)}},
+		"another key":          {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "b", 7)}},
+		"another group":        {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "f", "a", 7)}},
+		"another revision":     {false, []Command{one(counter.Set, "g", "a", 7), one(counter.Set, "x", "x", 1)}},
+		"another time":         {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeTerm, TimeMs: 1}}},
+		"a term":               {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeTerm}}},
+		"a cluster ID":         {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeTerm, ClusterID: "c"}}},
+		"a member":             {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeMember, Member: Member{ID: "n", Incarnation: "i"}}}},
+		"values of two groups": {false, []Command{one(counter.Set, "x", "x", 7), one(counter.Set, "g", "a", 1)}},
+	} {
+		if got := build(c.commands...).hash(); (got == want) != c.same {
+			t.Errorf("%s: hash equal: %t, want %t", name, got == want, c.same)
+		}
+	}
+}
+
+// TestFrozenShardsAreCopiedOnce counts what a view costs the writers.
+func TestFrozenShardsAreCopiedOnce(t *testing.T) {
+	s := newState()
+	write := func() {
+		s.advance(s.appliedIndex+1, 1)
+		s.apply(&Command{Type: TypeMutation, Mutation: counter.Mutation{Operations: []counter.Operation{
+			{Kind: counter.Increase, Group: "g", Counters: []counter.Counter{{Key: "a", Value: 1}}}}}}, nil)
+	}
+	epoch := func() uint64 { return s.groups.shards[nameOf("g").shard()].epoch }
+	write()
+	first := epoch()
+	view := s.groups.freeze()
+	write()
+	second := epoch()
+	write()
+	if first == second || second != epoch() {
+		t.Errorf("the map was made in epochs %d, %d, %d, want one copy", first, second, epoch())
+	}
+	s.groups.thaw(view)
+	unused := s.groups.freeze()
+	s.groups.thaw(unused)
+	write()
+	if epoch() != second {
+		t.Error("a map that no view holds any more was copied")
+	}
+}
+
+// FuzzSnapshotContent takes anything as the content of the sections. What is
+// accepted is a sound state, with a snapshot of its own.
+func FuzzSnapshotContent(f *testing.F) {
+	s := newState()
+	r := rand.New(rand.NewPCG(3, 4))
+	for index := range uint64(40) {
+		s.advance(index+1, 1)
+		c := randomMutation(r)
+		s.apply(&c, nil)
+	}
+	s.setMembers(members{{ID: "n1", Incarnation: "i1"}, {ID: "n2", Removed: true}})
+	view := s.groups.freeze()
+	var groups []byte
+	lists := map[*shape]uint64{}
+	for _, shard := range view.groups {
+		for _, id := range slices.Sorted(maps.Keys(shard)) {
+			groups = appendGroup(groups, id, shard[id], lists)
+		}
+	}
+	f.Add(string((&snapshot{header: s.header, view: view, hash: s.hash()}).appendMeta(nil)), string(appendMembers(nil, s.members)), string(groups))
+	f.Fuzz(func(t *testing.T, meta, members, groups string) {
+		l := loader{state: newState()}
+		for _, part := range []struct {
+			kind    sectionKind
+			content string
+			take    func(*reader)
+		}{{sectionMeta, meta, l.meta}, {sectionMembers, members, l.members}, {sectionGroups, groups, l.groups}} {
+			if err := l.read(part.kind, part.content, part.take); err != nil {
+				return
+			}
+		}
+		checkInvariants(t, l.state)
+		data := written(t, l.state)
+		again, err := readState(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(written(t, again), data) {
+			t.Fatal("the snapshot of a restored state differs from the one it came from")
+		}
+	})
+}
+
+// FuzzRestore takes anything as a snapshot.
+func FuzzRestore(f *testing.F) {
+	f.Add(written(f, newState()))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := readState(bytes.NewReader(data))
+		if err == nil && !bytes.Equal(written(t, s), data) {
+			t.Fatal("an accepted snapshot differs from the one that its state has")
+		}
+	})
+}
