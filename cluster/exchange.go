@@ -214,6 +214,7 @@ func (n *Node) handleInfo(call *peer.Call) {
 // another member met it, else what the Raft configuration has, else what the
 // founders were told.
 func (n *Node) resolve(id string) (string, bool) {
+	<-n.opened
 	if hello, ok := n.port.Known(id); ok && hello.PeerAddr != "" {
 		return hello.PeerAddr, true
 	}
@@ -287,6 +288,9 @@ func (n *Node) healAddresses() {
 
 // servers returns the latest Raft configuration, ordered by ID.
 func (n *Node) servers() []raft.Server {
+	if n.raft == nil {
+		return nil // Raft did not start; only what it had started already still asks
+	}
 	future := n.raft.GetConfiguration()
 	if future.Error() != nil {
 		return nil

@@ -17,6 +17,11 @@ import (
 // foundingRetry is how long a node without state waits before it asks again.
 const foundingRetry = 200 * time.Millisecond
 
+// ErrNotAdmitted is why a node without a place in a cluster ends itself: the
+// others refuse it, or it was started with the wrong addresses. Starting it
+// again without changing anything is of no use.
+var ErrNotAdmitted = errors.New("this node cannot become a member")
+
 // founding says, for people, how far a node without state has come.
 type founding struct {
 	mu   sync.Mutex
@@ -79,9 +84,9 @@ func (n *Node) pinFounder(member Member) error {
 		var refused *peer.RefusedError
 		switch {
 		case errors.As(err, &refused):
-			return fmt.Errorf("%s refuses this node: %w", member.ID, err)
+			return fmt.Errorf("%w: %w", ErrNotAdmitted, err)
 		case err == nil && from.NodeID != member.ID:
-			return fmt.Errorf("the node at %s is %s, not %s; correct the initial cluster", member.PeerAddr, from.NodeID, member.ID)
+			return fmt.Errorf("%w: the node at %s is %s, not %s; correct the initial cluster", ErrNotAdmitted, member.PeerAddr, from.NodeID, member.ID)
 		case err == nil:
 			n.exchange.note(answer, time.Now())
 			return n.identity.pin(member.ID, from.Incarnation)
@@ -122,7 +127,7 @@ func (n *Node) join() {
 			}
 			var refused *peer.RefusedError
 			if errors.As(err, &refused) || errors.Is(err, counter.InvalidRequest) {
-				n.config.Fatal(fmt.Errorf("%s does not let this node join: %w", address, err))
+				n.config.Fatal(fmt.Errorf("%w: %s does not let it join: %w", ErrNotAdmitted, address, err))
 				return
 			}
 			n.founding.set("%s did not let this node join yet: %v", address, err)

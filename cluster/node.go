@@ -72,7 +72,8 @@ type Node struct {
 	config    Config
 	logger    hclog.Logger
 	machine   *fsm.Machine
-	raft      *raft.Raft
+	raft      *raft.Raft // set by Open; Raft's own goroutines wait for opened before they use it
+	opened    chan struct{}
 	port      *peer.Port
 	identity  *identity
 	founding  founding
@@ -107,6 +108,7 @@ func Open(config Config) (*Node, error) {
 		leadership:  newLeadership(),
 		exchange:    newExchange(),
 		membersTurn: make(chan struct{}, 1),
+		opened:      make(chan struct{}),
 		stopped:     make(chan struct{}),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
@@ -166,6 +168,7 @@ func (n *Node) peerAddr() string {
 }
 
 func (n *Node) openRaft() (err error) {
+	defer close(n.opened)
 	store := n.config.Storage
 	config := raft.DefaultConfig()
 	config.LocalID = raft.ServerID(n.config.NodeID)

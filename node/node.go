@@ -19,6 +19,10 @@ import (
 	"tally/storage"
 )
 
+// ErrNotAdmitted is what Config.Fatal is told, wrapped, when the other nodes
+// refuse this one: unlike a failing disk, nothing heals that by itself.
+var ErrNotAdmitted = cluster.ErrNotAdmitted
+
 // Node is one running node. Open makes it, Close ends it.
 type Node struct {
 	config  Config
@@ -159,6 +163,9 @@ func (n *Node) HTTPURL() string { return n.httpURL }
 
 // Handler answers HTTP requests without a connection, for tests.
 func (n *Node) Handler() http.Handler { return n.handler }
+
+// Cluster is the node's part in the cluster, for tests that watch who leads.
+func (n *Node) Cluster() *cluster.Node { return n.cluster }
 
 // Machine is the node's state machine, for tests that compare nodes.
 func (n *Node) Machine() *fsm.Machine { return n.machine }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"tally/node"
 )
 
 // Exit codes, as --help lists them. Supervisors match on them: never renumber.
@@ -43,6 +46,9 @@ func (p *program) failStop(err error, logs *logWriter) {
 	select {
 	case <-said:
 	case <-time.After(lastWordsTimeout):
+	}
+	if errors.Is(err, node.ErrNotAdmitted) {
+		p.Exit(exitFailure)
 	}
 	p.Exit(exitFailStop)
 }
