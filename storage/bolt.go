@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"time"
@@ -26,7 +27,7 @@ const (
 // which also meets most structural damage.
 func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
 	defer recoverFault(debug.SetPanicOnFault(true), &err)
-	if err := checkBoltWhole(path); err != nil {
+	if err := checkBolt(path); err != nil {
 		return nil, boltError(err)
 	}
 	store, err = raftboltdb.New(raftboltdb.Options{
@@ -46,12 +47,13 @@ func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
 	return store, nil
 }
 
-// checkBoltWhole refuses a file that is shorter than what it says it holds.
-// Bolt would map it into memory all the same, and its goroutines would end the
-// process with a fault where the file ends.
-func checkBoltWhole(path string) (err error) {
+// checkBolt refuses a file that is shorter than what it says it holds, or
+// whose pages do not hang together. Bolt meets such a page when it opens the
+// file too, but in a goroutine of its own, where it ends the process with a
+// stack trace. Here it is a panic that openBolt recovers.
+func checkBolt(path string) (err error) {
 	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
 	}
 	if err != nil {
@@ -66,7 +68,10 @@ func checkBoltWhole(path string) (err error) {
 		if tx.Size() > info.Size() {
 			return damaged("the file is cut off at %d of %d bytes", info.Size(), tx.Size())
 		}
-		return nil
+		return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error {
+			bucket.Stats() // visits every page
+			return nil
+		})
 	})
 }
 

@@ -66,7 +66,7 @@ func (g *guard) watched(op Operation, call func() error) (err error) {
 func recoverFault(panicOnFault bool, err *error) {
 	debug.SetPanicOnFault(panicOnFault)
 	if reason := recover(); reason != nil {
-		*err = fmt.Errorf("%w: %v", ErrDamaged, reason)
+		*err = damaged("%v", reason)
 	}
 }
 
