@@ -17,7 +17,7 @@ func (n *Node) watchDisk() {
 	}
 	for {
 		n.lookAtDisk()
-		if !n.pause(diskInterval) {
+		if !pause(n.life, diskInterval) {
 			return
 		}
 	}

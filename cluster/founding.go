@@ -9,13 +9,18 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sync/errgroup"
 
 	"tally/counter"
 	"tally/peer"
 )
 
-// foundingRetry is how long a node without state waits before it asks again.
-const foundingRetry = 200 * time.Millisecond
+const (
+	// foundingRetry is how long a node without state waits before it asks again.
+	foundingRetry = 200 * time.Millisecond
+	// foundingLogEvery is how many vain attempts share one line of the log.
+	foundingLogEvery = 25
+)
 
 // ErrNotAdmitted is why a node without a place in a cluster ends itself: the
 // others refuse it, or it was started with the wrong addresses. Starting it
@@ -48,21 +53,24 @@ func (f *founding) progress() string {
 // log is the same whoever writes it.
 func (n *Node) found() {
 	var servers []raft.Server
+	// All are asked at once: one that refuses this node must be heard even while
+	// another is down.
+	founders, ctx := errgroup.WithContext(n.life)
 	for _, member := range n.config.InitialCluster {
 		servers = append(servers, raft.Server{
 			Suffrage: raft.Voter,
 			ID:       raft.ServerID(member.ID),
 			Address:  raft.ServerAddress(member.PeerAddr),
 		})
-		if member.ID == n.config.NodeID {
-			continue
+		if member.ID != n.config.NodeID {
+			founders.Go(func() error { return n.pinFounder(ctx, member) })
 		}
-		if err := n.pinFounder(member); err != nil {
-			if n.life.Err() == nil {
-				n.config.Fatal(err)
-			}
-			return
+	}
+	if err := founders.Wait(); err != nil {
+		if n.life.Err() == nil {
+			n.config.Fatal(err)
 		}
+		return
 	}
 	n.founding.set("founding the cluster")
 	err := n.raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error()
@@ -77,10 +85,9 @@ func (n *Node) found() {
 }
 
 // pinFounder asks a founder for its incarnation until it answers.
-func (n *Node) pinFounder(member Member) error {
-	for {
-		n.founding.set("waiting for founder %s at %s; start it", member.ID, member.PeerAddr)
-		from, answer, err := n.meet(n.life, member.PeerAddr)
+func (n *Node) pinFounder(ctx context.Context, member Member) error {
+	for attempt := 0; ; attempt++ {
+		from, answer, err := n.meet(ctx, member.PeerAddr)
 		var refused *peer.RefusedError
 		switch {
 		case errors.As(err, &refused):
@@ -91,9 +98,12 @@ func (n *Node) pinFounder(member Member) error {
 			n.exchange.note(answer, time.Now())
 			return n.identity.pin(member.ID, from.Incarnation)
 		}
-		n.logger.Info("waiting for a founder", "node", member.ID, "address", member.PeerAddr, "error", err)
-		if !n.pause(foundingRetry) {
-			return n.life.Err()
+		n.founding.set("waiting for founder %s at %s; start it", member.ID, member.PeerAddr)
+		if attempt%foundingLogEvery == 0 {
+			n.logger.Info("waiting for a founder", "node", member.ID, "address", member.PeerAddr, "error", err)
+		}
+		if !pause(ctx, foundingRetry) {
+			return ctx.Err()
 		}
 	}
 }
@@ -117,7 +127,7 @@ func (n *Node) meet(ctx context.Context, address string) (peer.Hello, info, erro
 // join asks members to let this node in until it is a voter.
 func (n *Node) join() {
 	request := membersRequest{Action: actionAdd, ID: n.config.NodeID, PeerAddr: n.peerAddr(), Voter: true}
-	for {
+	for attempt := 0; ; attempt++ {
 		for _, address := range n.config.Join {
 			n.founding.set("asking %s to let this node join", address)
 			err := n.askToJoin(address, request)
@@ -131,9 +141,11 @@ func (n *Node) join() {
 				return
 			}
 			n.founding.set("%s did not let this node join yet: %v", address, err)
-			n.logger.Info("cannot join yet", "address", address, "error", err)
+			if attempt%foundingLogEvery == 0 {
+				n.logger.Info("cannot join yet", "address", address, "error", err)
+			}
 		}
-		if !n.pause(foundingRetry) {
+		if !pause(n.life, foundingRetry) {
 			return
 		}
 	}
@@ -160,14 +172,14 @@ func (n *Node) askToJoin(address string, request membersRequest) error {
 	return nil
 }
 
-// pause waits and reports whether the node is still open.
-func (n *Node) pause(d time.Duration) bool {
+// pause waits and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-n.life.Done():
+	case <-ctx.Done():
 		return false
 	}
 }

@@ -238,7 +238,7 @@ func (n *Node) catchUp() {
 			n.logger.Info("caught up", "node", n.config.NodeID, "index", n.machine.AppliedIndex())
 			return
 		}
-		if !n.pause(foundingRetry) {
+		if !pause(n.life, foundingRetry) {
 			return
 		}
 	}
