@@ -13,11 +13,10 @@ const (
 	// calls that come after it healed.
 	callDialTimeout = time.Second
 
-	// After a failed attempt calls fail at once with its error until the next
-	// attempt is due, which is the first of these after one failure and doubles
-	// up to the second.
-	redialWaitMin = 20 * time.Millisecond
-	redialWaitMax = 200 * time.Millisecond
+	// redialWait is how long after a failed attempt calls fail at once with its
+	// error. A refused dial is cheap and one that meets silence takes
+	// callDialTimeout, so there is no need to wait longer each time.
+	redialWait = 50 * time.Millisecond
 )
 
 // link is this node's way to call one other node: at most one connection, and
@@ -26,12 +25,11 @@ type link struct {
 	port   *Port
 	nodeID string
 
-	mu       sync.Mutex
-	conn     *outgoing // nil before the first; may be lost
-	attempt  *attempt  // nil when none is under way
-	failures int       // attempts in a row
-	retryAt  time.Time
-	lastErr  error // of the last attempt, nil if it succeeded
+	mu      sync.Mutex
+	conn    *outgoing // nil before the first; may be lost
+	attempt *attempt  // nil when none is under way
+	lastErr error     // of the last attempt, nil if it succeeded
+	retryAt time.Time // when lastErr is no longer an answer
 }
 
 // attempt is the opening of a connection that any number of calls wait for.
@@ -91,12 +89,10 @@ func (l *link) try(a *attempt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.attempt, l.lastErr = nil, a.err
-	if a.err != nil {
-		l.retryAt = time.Now().Add(redialWait(l.failures))
-		l.failures++
-	} else {
-		l.conn, l.failures = a.conn, 0
+	if a.err == nil {
+		l.conn = a.conn
 	}
+	l.retryAt = time.Now().Add(redialWait)
 	close(a.done)
 }
 
@@ -107,9 +103,4 @@ func (l *link) open(ctx context.Context) (*outgoing, error) {
 	}
 	conn, _, err := l.port.open(ctx, addr, l.nodeID)
 	return conn, err
-}
-
-func redialWait(failures int) time.Duration {
-	// Beyond a few doublings the maximum is reached anyway; shifting on would overflow.
-	return min(redialWaitMin<<min(failures, 10), redialWaitMax)
 }

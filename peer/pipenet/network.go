@@ -334,14 +334,14 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close frees the address. Connections nobody accepted are reset.
+// Close frees the address. Connections nobody accepted are reset. Closing again,
+// or after a crash of the host, does nothing.
 func (l *listener) Close() error {
 	l.network.mu.Lock()
 	defer l.network.mu.Unlock()
-	if l.closed {
-		return net.ErrClosed
+	if !l.closed {
+		l.closeLocked()
 	}
-	l.closeLocked()
 	return nil
 }
 
