@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // run carries out one command line that ends by itself.
 func run(t *testing.T, environ []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, errors bytes.Buffer
+	var out, errors output
 	p := &program{
 		Environ: environ, Stdout: &out, Stderr: &errors,
 		Exit: func(code int) { t.Errorf("the process was ended at once with code %d", code) },
@@ -115,15 +116,33 @@ func TestSourceVersion(t *testing.T) {
 	}
 }
 
+// output is a buffer that, like a file, several goroutines may write to.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 // stuckOutput is an output that takes nothing until it is released.
 type stuckOutput struct {
+	output
 	release chan struct{}
-	taken   bytes.Buffer
 }
 
 func (o *stuckOutput) Write(p []byte) (int, error) {
 	<-o.release
-	return o.taken.Write(p)
+	return o.output.Write(p)
 }
 
 // Ending must not wait for the output: a terminal that was stopped with Ctrl-S
@@ -148,10 +167,10 @@ func TestFailStopDoesNotWaitForOutput(t *testing.T) {
 }
 
 func TestFailStopSaysWhy(t *testing.T) {
-	var out bytes.Buffer
+	var out output
 	exited := make(chan int, 1)
 	p := &program{Stderr: &out, Exit: func(code int) { exited <- code }}
-	p.failStop(errors.New("disk on fire"), newLogWriter(&bytes.Buffer{}))
+	p.failStop(errors.New("disk on fire"), newLogWriter(new(output)))
 	if code, want := <-exited, "tallyd: this node ends itself: disk on fire\n"; code != exitFailStop || out.String() != want {
 		t.Errorf("exit code %d, output %q; want %d and %q", code, out.String(), exitFailStop, want)
 	}
@@ -171,7 +190,7 @@ func TestLogNeverBlocks(t *testing.T) {
 	}
 	close(out.release)
 	logs.Flush(10 * time.Second)
-	text := out.taken.String()
+	text := out.String()
 	written := uint64(strings.Count(text, "tallyd: line: number="))
 	if written+lost != lines || !strings.Contains(text, "log lines dropped") {
 		t.Errorf("%d lines written and %d dropped of %d; the drop must be reported", written, lost, lines)
