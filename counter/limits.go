@@ -85,6 +85,15 @@ func CheckNodeID(id string) *Error {
 	return nil
 }
 
+// CheckIdempotencyKey says why key cannot mark the attempts of a request, or
+// returns nil. The empty key means that there is none.
+func CheckIdempotencyKey(key string) *Error {
+	if utf8.RuneCountInString(key) > IdempotencyKeyCharactersMax || !utf8.ValidString(key) || strings.ContainsFunc(key, unicode.IsControl) {
+		return Errorf(InvalidRequest, "the idempotency key must be at most %d characters of UTF-8 without control characters; make a UUID", IdempotencyKeyCharactersMax)
+	}
+	return nil
+}
+
 // ParseValue reads an int64 in plain decimal: -?(0|[1-9][0-9]*). Signs, spaces,
 // leading zeros, fractions and exponents are refused, so that a value has one
 // spelling and none is rounded on the way.

@@ -98,6 +98,9 @@ func (m *Mutation) Check() *Error {
 	if len(m.RequestID) > RequestIDBytesMax {
 		return Errorf(InvalidRequest, "the request ID has %d bytes; at most %d are allowed", len(m.RequestID), RequestIDBytesMax)
 	}
+	if err := CheckIdempotencyKey(m.IdempotencyKey); err != nil {
+		return err
+	}
 	for i := range m.Operations {
 		if err := m.Operations[i].check(); err != nil {
 			return m.at(i, err)
@@ -168,4 +171,3 @@ func (o *Operation) checkDelete() *Error {
 	}
 	return nil
 }
-
