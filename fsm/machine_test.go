@@ -567,6 +567,11 @@ func TestCheckpoints(t *testing.T) {
 	if got := n.Checkpoints(); len(got) != 0 {
 		t.Errorf("%d checkpoints after a restore", len(got))
 	}
+	// The multiple before the restored index is not known, and not made up.
+	n.mutate(increase("g", by("a", 1)))
+	if got := n.Checkpoints(); len(got) != 0 {
+		t.Errorf("checkpoints %v just after a restore", got)
+	}
 }
 
 func TestMetricsOfSeveralMachines(t *testing.T) {
