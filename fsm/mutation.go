@@ -38,7 +38,8 @@ func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.
 		if err != nil {
 			s.takeBack()
 			if m.Batch {
-				err.Operation = &i
+				at := i // taking the address of i would put it on the heap for every operation
+				err.Operation = &at
 			}
 			return nil, err
 		}
