@@ -198,3 +198,16 @@ func TestCallsAfterClose(t *testing.T) {
 		t.Errorf("a call after Close stopped the node: %v", err)
 	}
 }
+
+// A straggler that meets files which Close has just closed is no failure.
+func TestCallDuringClose(t *testing.T) {
+	disk := memdisk.New()
+	store, fatals := mustAssemble(t, disk)
+	disk.Inject(storage.OpStoreLogs, memdisk.Fault{Call: func() { mustClose(t, store) }, Err: errors.New("database not open")})
+	if err := call(storage.OpStoreLogs, store); !strings.Contains(errorText(err), storage.ErrClosed.Error()) {
+		t.Errorf("got %v, want %v", err, storage.ErrClosed)
+	}
+	if err := fatals.first(); err != nil {
+		t.Errorf("it stopped the node: %v", err)
+	}
+}

@@ -40,6 +40,8 @@ func (g *guard) do(op Operation, call func() error) error {
 	}
 	err := g.watched(op, call)
 	switch {
+	case err != nil && g.closed.Load():
+		return ErrClosed // the files were closed under the call
 	case err != nil && !op.harmless(err):
 		return g.fail(op, err)
 	case g.failure.Load() != nil:

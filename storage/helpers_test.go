@@ -41,12 +41,6 @@ func (f *fatals) first() error {
 	return f.errs[0]
 }
 
-func (f *fatals) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.errs)
-}
-
 // mustAssemble opens disk as the node n1 and closes the store when the test ends.
 func mustAssemble(tb testing.TB, disk *memdisk.Disk) (*storage.Store, *fatals) {
 	tb.Helper()
