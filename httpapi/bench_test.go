@@ -1,8 +1,10 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,4 +61,50 @@ func BenchmarkHandler(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkServer is the same over loopback connections, one for each goroutine,
+// with a client that costs as little as one can.
+func BenchmarkServer(b *testing.B) {
+	handler, err := httpapi.New(httpapi.Config{Backend: idle{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httpapi.Open(httpapi.ServerConfig{Handler: handler, Listener: listener})
+	b.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	const request = "POST /v1/groups/group:0000001/counters/likes/increase HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"value\":2}"
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		connection, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer connection.Close()
+		replies := bufio.NewReader(connection)
+		for pb.Next() {
+			if _, err := io.WriteString(connection, request); err != nil {
+				b.Error(err)
+				return
+			}
+			for { // the body's newline is the only one that follows a brace
+				line, err := replies.ReadSlice('\n')
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if line[len(line)-2] == '}' {
+					break
+				}
+			}
+		}
+	})
 }

@@ -163,7 +163,7 @@ func (c *call) asError(err error) *counter.Error {
 
 // crashed ends a call that panicked.
 func (c *call) crashed(fault any) {
-	if fault == http.ErrAbortHandler { //nolint:errorlint // a panic value that is documented to be this very one
+	if fault == http.ErrAbortHandler {
 		panic(fault)
 	}
 	c.handler.config.Logger.Error("handler panicked", "route", c.route.name, "request_id", c.requestID, "panic", fault, "stack", string(debug.Stack()))

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/hashicorp/go-hclog"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -52,7 +53,10 @@ func New(config Config) (*Handler, error) {
 		h.refused = append(h.refused, newPattern(text))
 	}
 	if config.Gatherer != nil {
-		h.scrape = promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{})
+		h.scrape = promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{
+			ErrorHandling: promhttp.ContinueOnError, // some figures are better than none
+			ErrorLog:      config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Error}),
+		})
 	}
 	h.calls.New = func() any {
 		return &call{handler: h, body: new(bytes.Buffer), json: new(jsontext.Decoder)}

@@ -37,7 +37,7 @@ func newMemory() *memory {
 	return &memory{
 		revision: 100,
 		groups:   make(map[string]*memoryGroup),
-		checks:   []counter.Check{{Name: "leader", OK: true, Detail: "n1"}, {Name: "caught_up", OK: true, Detail: "applied 100 of 100"}},
+		checks:   []counter.Check{{Name: "leader", OK: true, Detail: "n1"}, {Name: "caught_up", OK: true, Detail: "applied 100, committed 100"}},
 		cluster: counter.Cluster{
 			ClusterID: "0197c5b1-52f3-7a3e-9b64-5be6a4d7f2c1", Node: "n1", Term: 3,
 			Leader: &counter.Leader{ID: "n1", URL: "http://127.0.0.1:8101"},
@@ -89,7 +89,7 @@ func apply(groups map[string]*memoryGroup, revision uint64, o *counter.Operation
 		g = &memoryGroup{counters: make(map[string]int64)}
 	}
 	if o.Condition.Checked && o.Condition.ModRevision != g.modRevision {
-		return counter.Outcome{}, counter.Errorf(counter.RevisionMismatch, "the group's modRevision is %d; read it again", g.modRevision)
+		return counter.Outcome{}, counter.Errorf(counter.RevisionMismatch, "the group's modRevision is %d, and %d was asked for; read the group again and decide anew", g.modRevision, o.Condition.ModRevision)
 	}
 	outcome := counter.Outcome{Group: o.Group}
 	if o.Kind == counter.Delete {
@@ -98,7 +98,9 @@ func apply(groups map[string]*memoryGroup, revision uint64, o *counter.Operation
 	for _, c := range o.Counters {
 		value, ok := combine(o.Kind, g.counters[c.Key], c.Value)
 		if !ok {
-			return outcome, counter.Errorf(counter.OutOfRange, "%q would not fit; it is %d", c.Key, g.counters[c.Key])
+			return outcome, counter.Errorf(counter.OutOfRange,
+				"the counter %q is %d; to %s it by %d gives no signed 64-bit integer, and nothing was changed; send a smaller value, or set the counter",
+				c.Key, g.counters[c.Key], o.Kind, c.Value)
 		}
 		g.counters[c.Key] = value
 		outcome.Counters = append(outcome.Counters, counter.Counter{Key: c.Key, Value: value})

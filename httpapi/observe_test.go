@@ -15,11 +15,11 @@ func TestReady(t *testing.T) {
 	a := newAPI(t)
 	a.get("/livez").is(200, "ok\n")
 	a.get("/readyz").is(200, "ok\n")
-	a.get("/readyz?verbose").is(200, "[+]leader n1\n[+]caught_up applied 100 of 100\nok\n")
-	a.backend.checks = []counter.Check{{Name: "leader", OK: true}, {Name: "caught_up", Detail: "applied 10 of 500"}}
-	a.get("/readyz").is(503, "[-]caught_up applied 10 of 500\nnot ready\n")
-	a.get("/readyz?verbose=true").is(503, "[+]leader\n[-]caught_up applied 10 of 500\nnot ready\n")
-	a.get("/readyz?verbose=false").is(503, "[-]caught_up applied 10 of 500\nnot ready\n")
+	a.get("/readyz?verbose").is(200, "[+]leader n1\n[+]caught_up applied 100, committed 100\nok\n")
+	a.backend.checks = []counter.Check{{Name: "leader", OK: true}, {Name: "caught_up", Detail: "applied 10, committed 500"}}
+	a.get("/readyz").is(503, "[-]caught_up applied 10, committed 500\nnot ready\n")
+	a.get("/readyz?verbose=true").is(503, "[+]leader\n[-]caught_up applied 10, committed 500\nnot ready\n")
+	a.get("/readyz?verbose=false").is(503, "[-]caught_up applied 10, committed 500\nnot ready\n")
 	a.get("/livez").is(200, "ok\n")
 }
 

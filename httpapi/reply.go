@@ -42,7 +42,7 @@ func (c *call) reply(status int, contentType []string) *counter.Error {
 	c.boundWrite()
 	c.w.WriteHeader(status)
 	if len(c.out) > 0 && c.r.Method != http.MethodHead {
-		c.w.Write(c.out)
+		_, _ = c.w.Write(c.out)
 	}
 	return nil
 }

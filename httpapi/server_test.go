@@ -28,7 +28,11 @@ func openServer(t *testing.T) (*httpapi.Server, *api) {
 		t.Fatal(err)
 	}
 	server := httpapi.Open(httpapi.ServerConfig{Handler: a.handler, Listener: listener})
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return server, a
 }
 
@@ -79,7 +83,7 @@ func TestShutdownWaitsForCalls(t *testing.T) {
 	}
 	connection := dial(t, server)
 	defer connection.Close()
-	io.WriteString(connection, "GET /v1/cluster HTTP/1.1\r\nHost: h\r\n\r\n")
+	send(t, connection, "GET /v1/cluster HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-arrived
 	stopped := make(chan error)
 	go func() { stopped <- server.Shutdown(context.Background()) }()
@@ -105,7 +109,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 	connection := dial(t, server)
 	defer connection.Close()
-	io.WriteString(connection, "GET /v1/cluster HTTP/1.1\r\nHost: h\r\n\r\n")
+	send(t, connection, "GET /v1/cluster HTTP/1.1\r\nHost: h\r\n\r\n")
 	<-arrived
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -119,7 +123,7 @@ func TestRefusedBodiesAreNotWaitedFor(t *testing.T) {
 	server, _ := openServer(t)
 	connection := dial(t, server)
 	defer connection.Close()
-	io.WriteString(connection, "PUT /v1/groups/g/counters HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
+	send(t, connection, "PUT /v1/groups/g/counters HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
 	if response := readResponse(t, connection); response.StatusCode != 413 {
 		t.Errorf("got %d", response.StatusCode)
 	}
@@ -129,7 +133,7 @@ func TestLongHeadersAreRefused(t *testing.T) {
 	server, _ := openServer(t)
 	connection := dial(t, server)
 	defer connection.Close()
-	io.WriteString(connection, "GET / HTTP/1.1\r\nHost: h\r\nX: "+strings.Repeat("x", 128<<10)+"\r\n\r\n")
+	send(t, connection, "GET / HTTP/1.1\r\nHost: h\r\nX: "+strings.Repeat("x", 128<<10)+"\r\n\r\n")
 	if response := readResponse(t, connection); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("got %d", response.StatusCode)
 	}
@@ -148,7 +152,9 @@ func TestServerSaysWhyItFailed(t *testing.T) {
 	if err := server.Err(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	server.Close()
+	if err := server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
 }
 
 func dial(t *testing.T, server *httpapi.Server) net.Conn {
@@ -157,8 +163,17 @@ func dial(t *testing.T, server *httpapi.Server) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	connection.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	return connection
+}
+
+func send(t *testing.T, connection net.Conn, request string) {
+	t.Helper()
+	if _, err := io.WriteString(connection, request); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func readResponse(t *testing.T, connection net.Conn) *http.Response {
