@@ -90,7 +90,7 @@ check_fuzz() {
 fuzz() { # $1: target, $2: package
   local output attempt
   for attempt in 1 2 3; do
-    output=$(go test -run '^$' -fuzz "^$1\$" -fuzztime "$fuzz_time" "$2" 2>&1)
+    output=$(go test -run '^$' -fuzz "^$1\$" -fuzztime "$fuzz_time" "$2" 2>&1 </dev/null)
     local result=$?
     echo "$output"
     [ $result -ne 0 ] || return 0
