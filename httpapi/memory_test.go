@@ -39,7 +39,7 @@ func newMemory() *memory {
 		groups:   make(map[string]*memoryGroup),
 		checks:   []counter.Check{{Name: "leader", OK: true, Detail: "n1"}, {Name: "caught_up", OK: true, Detail: "applied 100, committed 100"}},
 		cluster: counter.Cluster{
-			ClusterID: "0197c5b1-52f3-7a3e-9b64-5be6a4d7f2c1", Node: "n1", Term: 3,
+			ClusterID: "0197c5b152f37a3e9b645be6a4d7f2c1", Node: "n1", Term: 3,
 			Leader: &counter.Leader{ID: "n1", URL: "http://127.0.0.1:8101"},
 			Members: []counter.Member{
 				{ID: "n1", URL: "http://127.0.0.1:8101", PeerAddr: "127.0.0.1:9101", Role: counter.RoleLeader, Voter: true, Reachable: true,

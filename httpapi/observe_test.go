@@ -85,7 +85,7 @@ func TestNoMetricsWithoutGatherer(t *testing.T) {
 
 func TestCluster(t *testing.T) {
 	a := newAPI(t)
-	const head = `{"clusterId":"0197c5b1-52f3-7a3e-9b64-5be6a4d7f2c1","node":"n1",`
+	const head = `{"clusterId":"0197c5b152f37a3e9b645be6a4d7f2c1","node":"n1",`
 	const n1 = `{"id":"n1","url":"http://127.0.0.1:8101","peerAddr":"127.0.0.1:9101","role":"leader","voter":true,"reachable":true,"lastIndex":100,"commitIndex":100,"appliedIndex":100,"stateHash":{"index":100,"hash":"7d2f0a519be4c836"}}`
 	const n2 = `{"id":"n2","peerAddr":"127.0.0.1:9102","voter":true,"reachable":false,"lastIndex":0,"commitIndex":0,"appliedIndex":0}`
 	const n4 = `{"id":"n4","peerAddr":"10.0.0.4:9101","role":"follower","voter":false,"reachable":true,"lastIndex":0,"commitIndex":0,"appliedIndex":0}`
