@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"tally/node"
@@ -64,7 +65,8 @@ func (p *program) Serve(s settings) error {
 	config.Logger = logger
 	config.Metrics = registry
 	config.Version = version()
-	config.Fatal = func(err error) { p.failStop(err, logs) }
+	var ending sync.Once // whoever comes second waits inside for the end of the process
+	config.Fatal = func(err error) { ending.Do(func() { p.failStop(err, logs) }) }
 	if err := config.Validate(); err != nil {
 		return usageError{err}
 	}
