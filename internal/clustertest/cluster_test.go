@@ -1,6 +1,7 @@
 package clustertest_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func TestClusterGoesOnWithoutItsLeader(t *testing.T) {
 		mustIncrease(t, old, "likes", 1)
 		old.Crash()
 		crashed := time.Now()
+		c.WaitLeader() // a change sent before the others notice would have an unknown outcome
 		for _, n := range c.Running() {
 			mustIncrease(t, n, "likes", 1)
 		}
@@ -77,6 +79,8 @@ func TestPowerLossShowsDisksThatLie(t *testing.T) {
 }
 
 // powerLoss crashes all nodes at once and starts them again.
+var errDisk = errors.New("input/output error")
+
 func powerLoss(c *clustertest.Cluster) {
 	for _, n := range c.Nodes() {
 		n.Crash()
