@@ -90,7 +90,7 @@ func (p *Port) answer(raw net.Conn) (*conn, Hello, streamKind, error) {
 	}
 	if err != nil {
 		p.note("in", raw, err)
-		c.Close()
+		_ = c.Close()
 		return nil, Hello{}, 0, err
 	}
 	p.remember(remote)

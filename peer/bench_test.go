@@ -1,7 +1,6 @@
 package peer_test
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,7 @@ func BenchmarkCallsOverLoopback(b *testing.B) {
 	const callers = 64
 	server := openTCP(b, "n2", nil)
 	client := openTCP(b, "n1", func(string) (string, bool) { return server.Addr().String(), true })
-	ctx := context.Background()
+	ctx := b.Context()
 	payload := make([]byte, 120)
 	if _, err := client.Call(ctx, "n2", methodEcho, payload); err != nil {
 		b.Fatal(err)

@@ -59,9 +59,9 @@ func TestCallsUnderFaults(t *testing.T) {
 			method: methodNever, want: indefinite, is: context.DeadlineExceeded, atMost: 5 * time.Second},
 		{name: "n2 dies before it replies", during: func(c *cluster) { c.network.Host("n2").Crash() },
 			method: methodNever, want: indefinite, is: peer.ErrBroken, atMost: 100 * time.Millisecond},
-		{name: "n2 ends before it replies", during: func(c *cluster) { c.ports["n2"].Close() },
+		{name: "n2 ends before it replies", during: func(c *cluster) { end(c.t, c.ports["n2"]) },
 			method: methodNever, want: indefinite, is: peer.ErrBroken, atMost: 100 * time.Millisecond},
-		{name: "n1 ends before n2 replies", during: func(c *cluster) { c.ports["n1"].Close() },
+		{name: "n1 ends before n2 replies", during: func(c *cluster) { end(c.t, c.ports["n1"]) },
 			method: methodNever, want: indefinite, is: peer.ErrBroken, atMost: 100 * time.Millisecond},
 		{name: "a partition before the call", before: func(c *cluster) { c.network.Partition([]string{"n1"}, []string{"n2"}) },
 			method: methodEcho, want: indefinite, is: peer.ErrBroken, atMost: 3100 * time.Millisecond, healthy: true},
@@ -146,7 +146,7 @@ func TestIdleConnectionThatDiedIsReplaced(t *testing.T) {
 		}
 		c.network.Partition([]string{"n1"}, []string{"n2"})
 		c.network.Host("n2").Crash()
-		c.ports["n2"].Close()
+		end(t, c.ports["n2"])
 		time.Sleep(10 * time.Second)
 		c.network.HealAll()
 		c.open("n2", nil)
@@ -189,7 +189,7 @@ func TestNodeThatMovedIsFound(t *testing.T) {
 		if _, err := n1.Call(within(time.Second), "n2", methodEcho, nil); err != nil {
 			t.Fatal(err)
 		}
-		c.ports["n2"].Close()
+		end(t, c.ports["n2"])
 		c.open("n2", func(config *peer.Config) {
 			config.Network, config.ListenAddr = c.network.Host("n2b"), "n2b:9101"
 		})
@@ -241,7 +241,7 @@ func TestReplyTooLargeIsIndefinite(t *testing.T) {
 		}
 		n2.Handle(methodHuge, func(call *peer.Call) { call.Reply(make([]byte, peer.PayloadBytesMax+1)) })
 		n2.Serve()
-		defer n2.Close()
+		defer end(t, n2)
 		if _, err := c.ports["n1"].Call(within(time.Second), "n2", methodHuge, nil); outcomeOf(err) != indefinite || !errors.Is(err, peer.ErrBroken) {
 			t.Error(err)
 		}
@@ -264,11 +264,11 @@ func TestDeadlineTravels(t *testing.T) {
 			call.Reply([]byte("the second reply does nothing"))
 		})
 		n2.Serve()
-		defer n2.Close()
+		defer end(t, n2)
 		for _, test := range []struct {
 			ctx  context.Context
 			left time.Duration
-		}{{within(1500 * time.Millisecond), 1500 * time.Millisecond}, {context.Background(), 0}} {
+		}{{within(1500 * time.Millisecond), 1500 * time.Millisecond}, {t.Context(), 0}} {
 			want := time.Time{}
 			if test.left > 0 {
 				want = time.Now().Add(test.left)
@@ -290,7 +290,7 @@ func TestTooManyUnansweredCalls(t *testing.T) {
 		c := newCluster(t, "n1", "n2")
 		defer c.close()
 		var busy, open atomic.Int64
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 16384 + 100 {
 			wg.Go(func() {
@@ -390,7 +390,7 @@ func notSentMeansNotSeen(t *testing.T, random *rand.Rand) {
 
 	told := map[uint64]outcome{}
 	var last atomic.Uint64
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for caller := range 32 {
 		pace := rand.New(rand.NewPCG(random.Uint64(), uint64(caller)))
@@ -400,7 +400,7 @@ func notSentMeansNotSeen(t *testing.T, random *rand.Rand) {
 				// Large payloads fill the connection, so that some requests wait.
 				payload := make([]byte, 8+pace.IntN(12<<10))
 				binary.BigEndian.PutUint64(payload, id)
-				callCtx, cancel := context.WithTimeout(context.Background(), time.Duration(pace.IntN(50)+1)*time.Millisecond)
+				callCtx, cancel := context.WithTimeout(t.Context(), time.Duration(pace.IntN(50)+1)*time.Millisecond)
 				_, err := c.ports["n1"].Call(callCtx, "n2", methodSee, payload)
 				cancel()
 				mu.Lock()
@@ -420,7 +420,7 @@ func notSentMeansNotSeen(t *testing.T, random *rand.Rand) {
 		case 2:
 			c.network.Reset("n1", "n2")
 		case 3:
-			n2.Close()
+			end(t, n2)
 			n2 = openServer()
 		default:
 			c.network.HealAll()
@@ -430,7 +430,7 @@ func notSentMeansNotSeen(t *testing.T, random *rand.Rand) {
 	wg.Wait()
 	c.network.HealAll()
 	time.Sleep(time.Minute) // whatever is still on its way arrives
-	n2.Close()
+	end(t, n2)
 
 	count := map[outcome]int{}
 	for id, o := range told {

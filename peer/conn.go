@@ -93,7 +93,7 @@ func (p *Port) dial(ctx context.Context, addr string, kind streamKind, want stri
 	remote, err := h.within(ctx, want)
 	if err != nil {
 		p.note("out", raw, err)
-		c.Close()
+		_ = c.Close()
 		return nil, remote, err
 	}
 	p.remember(remote)
@@ -104,7 +104,7 @@ func (p *Port) dial(ctx context.Context, addr string, kind streamKind, want stri
 // within is dialed with an end.
 func (h *handshake) within(ctx context.Context, want string) (Hello, error) {
 	// A deadline in the past ends blocked reads and writes.
-	stop := context.AfterFunc(ctx, func() { h.conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = h.conn.SetDeadline(time.Unix(1, 0)) })
 	remote, err := h.dialed(want)
 	if !stop() && err == nil {
 		err = ctx.Err() // the deadline may be in the past or be there in a moment

@@ -93,7 +93,9 @@ func TestStrangersGetNoFurtherThanTheHello(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
-				io.WriteString(conn, test.send)
+				if _, err := io.WriteString(conn, test.send); err != nil {
+					t.Fatal(err)
+				}
 				start := time.Now()
 				reply, err := io.ReadAll(conn)
 				if time.Since(start) > 6*time.Second || isTimeout(err) {
@@ -150,6 +152,13 @@ func countRaftRequests(transport raft.Transport) func() int {
 	return func() int {
 		<-done
 		return n
+	}
+}
+
+func readUntil(t *testing.T, conn net.Conn, deadline time.Time) {
+	t.Helper()
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -291,7 +300,7 @@ func TestCrowdWithoutHellosDoesNotShutOutOthers(t *testing.T) {
 		synctest.Wait()
 		closed := 0
 		for _, conn := range open {
-			conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+			readUntil(t, conn, time.Now().Add(time.Millisecond))
 			if _, err := conn.Read(make([]byte, 1)); !isTimeout(err) {
 				closed++
 			}
@@ -307,7 +316,7 @@ func TestCrowdWithoutHellosDoesNotShutOutOthers(t *testing.T) {
 			t.Error(err)
 		}
 		for _, conn := range open {
-			conn.SetReadDeadline(time.Time{})
+			readUntil(t, conn, time.Time{})
 			if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
 				t.Fatalf("a connection without a hello is open: %v", err)
 			}

@@ -161,7 +161,7 @@ func (p *Port) Close() error {
 	err = errors.Join(err, p.raft.Close())
 	p.raft.CloseStreams()
 	for _, c := range conns {
-		c.Close()
+		_ = c.Close()
 	}
 	p.wg.Wait()
 	if p.config.Registerer != nil {

@@ -72,10 +72,8 @@ func (c *cluster) open(id string, change func(*peer.Config)) *peer.Port {
 }
 
 func (c *cluster) close() {
-	for id, port := range c.ports {
-		if err := port.Close(); err != nil {
-			c.t.Errorf("close %s: %v", id, err)
-		}
+	for _, port := range c.ports {
+		end(c.t, port)
 	}
 }
 
@@ -84,6 +82,14 @@ func (c *cluster) close() {
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
+}
+
+// end closes a port in the middle of a test.
+func end(t *testing.T, port *peer.Port) {
+	t.Helper()
+	if err := port.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func within(d time.Duration) context.Context {

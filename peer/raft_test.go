@@ -114,8 +114,11 @@ func twoTransports(t *testing.T, network *pipenet.Network, bare bool) (n1, n2 ra
 	if bare {
 		a, b := bareTransport(t, network, "n1"), bareTransport(t, network, "n2")
 		return a, b, func() {
-			a.Close()
-			b.Close()
+			for _, transport := range []*raft.NetworkTransport{a, b} {
+				if err := transport.Close(); err != nil {
+					t.Error(err)
+				}
+			}
 			network.Host("n1").Crash()
 			network.Host("n2").Crash()
 		}
@@ -194,9 +197,7 @@ func (r *rafts) close() {
 	}
 	for _, id := range r.ids {
 		if port := r.ports[id]; port != nil {
-			if err := port.Close(); err != nil {
-				r.t.Error(err)
-			}
+			end(r.t, port)
 		}
 		r.network.Host(id).Crash()
 	}
@@ -461,9 +462,7 @@ func TestRaftFindsANodeThatMoved(t *testing.T) {
 		if err := r.nodes[moved].Shutdown().Error(); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.ports[moved].Close(); err != nil {
-			t.Fatal(err)
-		}
+		end(t, r.ports[moved])
 		r.apply(leader, "while it was away")
 
 		// Another node, of the same cluster, got its address.
