@@ -40,6 +40,7 @@ type info struct {
 	Hash         counter.StateHash   `json:"hash"`        // at AppliedIndex
 	Checkpoints  []counter.StateHash `json:"checkpoints"` // at multiples of 1,000, ascending
 	Addresses    map[string]string   `json:"addresses"`   // where the node last met other members
+	ClockMs      int64               `json:"clockMs"`     // the node's wall clock, Unix milliseconds
 	Founded      bool                `json:"founded"`     // it has a Raft configuration
 }
 
@@ -60,6 +61,7 @@ func (n *Node) info() info {
 		Hash:         hash,
 		Checkpoints:  n.machine.Checkpoints(),
 		Addresses:    n.exchange.addresses(),
+		ClockMs:      n.config.Clock().UnixMilli(),
 		Founded:      len(n.servers()) > 0,
 	}
 }
@@ -140,12 +142,24 @@ func (n *Node) exchangeInfo() {
 			n.config.Fatal(err)
 			return
 		}
+		n.settleClock()
 		n.healAddresses()
 		select {
 		case <-n.life.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// settleClock lets the clocks that were just exchanged count, and says so when
+// this node's own is wrong.
+func (n *Node) settleClock() {
+	before := n.clock.ownSkew()
+	n.clock.settle(n.config.NodeID, n.voters())
+	skew := n.clock.ownSkew()
+	if isOff := skew.Abs() > clockSkewMax; isOff != (before.Abs() > clockSkewMax) {
+		n.logger.Warn("this node's clock", "ahead_of_median", skew, "wrong", isOff)
 	}
 }
 
@@ -179,11 +193,16 @@ func (n *Node) askInfo(ctx context.Context, id string) (info, error) {
 	if err != nil {
 		return info{}, err
 	}
+	asked := n.clock.elapsed()
 	reply, err := n.port.Call(ctx, id, methodInfo, request)
 	if err != nil {
 		return info{}, err
 	}
-	return decodeInfo(reply, id)
+	answer, err := decodeInfo(reply, id)
+	if err == nil {
+		n.clock.observe(id, answer.ClockMs, asked, n.clock.elapsed())
+	}
+	return answer, err
 }
 
 func decodeInfo(data []byte, id string) (info, error) {

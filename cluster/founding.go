@@ -72,6 +72,11 @@ func (n *Node) found() {
 		}
 		return
 	}
+	var voters []string
+	for _, member := range n.config.InitialCluster {
+		voters = append(voters, member.ID)
+	}
+	n.clock.settle(n.config.NodeID, voters)
 	n.founding.set("founding the cluster")
 	err := n.raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error()
 	switch {
@@ -116,11 +121,15 @@ func (n *Node) meet(ctx context.Context, address string) (peer.Hello, info, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
+	asked := n.clock.elapsed()
 	reply, from, err := n.port.CallAddr(ctx, address, methodInfo, request)
 	if err != nil {
 		return peer.Hello{}, info{}, err
 	}
 	answer, err := decodeInfo(reply, from.NodeID)
+	if err == nil {
+		n.clock.observe(from.NodeID, answer.ClockMs, asked, n.clock.elapsed())
+	}
 	return from, answer, err
 }
 

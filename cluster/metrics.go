@@ -45,6 +45,7 @@ func (m *metrics) register(n *Node, registerer prometheus.Registerer) error {
 		{"tally_cluster_commit_index", "The last index known to be committed.", func() float64 { return float64(n.raft.CommitIndex()) }},
 		{"tally_cluster_members", "Members of the Raft configuration.", func() float64 { return float64(len(n.servers())) }},
 		{"tally_cluster_proposals_waiting", "Commands that wait for the log.", func() float64 { return float64(n.proposer.waiting.Load()) }},
+		{"tally_cluster_clock_skew_seconds", "How far this node's wall clock is ahead of the median of the voters'.", func() float64 { return n.clock.ownSkew().Seconds() }},
 		{"tally_cluster_caught_up", "1 once this node has served a linearizable read since its start.", func() float64 { return oneIf(n.caughtUp.Load()) }},
 	} {
 		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help}, gauge.value))

@@ -54,7 +54,7 @@ type Config struct {
 	DiskReserveBytes   uint64 // 0: the free space is not watched
 	ProposalsMax       int
 
-	// Clock gives the time that commands are stamped with.
+	// Clock is this node's wall clock; commands are stamped with the median of the voters'.
 	Clock func() time.Time
 	// Fatal is told why the node must not live on. In production it does not return.
 	Fatal      func(error)
@@ -81,6 +81,7 @@ type Node struct {
 	freeBytes atomic.Uint64
 	caughtUp  atomic.Bool
 
+	clock         *clock
 	leadership    *leadership
 	proposer      *proposer
 	exchange      *exchange
@@ -105,6 +106,7 @@ func Open(config Config) (*Node, error) {
 		logger:      config.Logger.Named("cluster"),
 		machine:     config.Machine,
 		metrics:     newMetrics(),
+		clock:       newClock(config.NodeID, config.Clock),
 		leadership:  newLeadership(),
 		exchange:    newExchange(),
 		membersTurn: make(chan struct{}, 1),

@@ -139,12 +139,11 @@ func (q *proposer) propose(p *proposal) {
 		q.refuse(p, err)
 		return
 	}
-	now := q.node.config.Clock()
-	if err := fsm.Stamp(p.command, now.UnixMilli()); err != nil {
+	if err := fsm.Stamp(p.command, q.node.clock.nowMs()); err != nil {
 		q.refuse(p, counter.Errorf(counter.InvalidRequest, "the command cannot be stamped: %v", err))
 		return
 	}
-	p.proposed = now
+	p.proposed = time.Now()
 	// The only call of raft.Apply. The library keeps p.command for its cache and
 	// for replication: it is never written to after this.
 	p.future = q.node.raft.Apply(p.command, q.node.config.RequestTimeout)

@@ -92,7 +92,7 @@ func (n *Node) Ready(context.Context) []counter.Check {
 	}
 	caughtUp := counter.Check{Name: "caught_up", OK: n.caughtUp.Load(), Detail: fmt.Sprintf("applied %d, committed %d", n.machine.AppliedIndex(), n.raft.CommitIndex())}
 	disk := counter.Check{Name: "disk", OK: !n.proposer.diskFull.Load(), Detail: fmt.Sprintf("%d MiB free, reserve %d MiB", n.freeBytes.Load()>>20, n.config.DiskReserveBytes>>20)}
-	return []counter.Check{leader, caughtUp, n.memberCheck(), disk}
+	return []counter.Check{leader, caughtUp, n.memberCheck(), disk, n.clock.check()}
 }
 
 // memberCheck tells a node that was taken out of the cluster from one that belongs to it.
