@@ -20,36 +20,58 @@ func (n *Node) Propose(ctx context.Context, m *counter.Mutation) (counter.Result
 	if err := m.Check(); err != nil {
 		return counter.Result{}, err
 	}
-	command := fsm.Command{Type: fsm.TypeMutation, Mutation: *m}
-	result, err := n.proposeEncoded(ctx, command.Append(nil))
+	result, err := n.proposeMutation(ctx, m)
 	if err != nil {
 		return counter.Result{}, err
 	}
 	return result, nil
 }
 
-// proposeEncoded tries until the outcome is settled or indefinite, or ctx ends.
-func (n *Node) proposeEncoded(ctx context.Context, command []byte) (counter.Result, *counter.Error) {
+// proposeMutation tries until the outcome is settled, or indefinite, or ctx
+// ends. What may have been applied is tried again only if it has an idempotency
+// key, and then nothing but the state machine's answer settles it: a later
+// refusal by a node says nothing about the earlier attempt.
+func (n *Node) proposeMutation(ctx context.Context, m *counter.Mutation) (counter.Result, *counter.Error) {
+	encoded := (&fsm.Command{Type: fsm.TypeMutation, Mutation: *m}).Append(nil)
+	var indefinite *counter.Error // of an earlier attempt that may have been applied
 	for {
 		changed := n.leadership.Changed()
 		// Each attempt has bytes of its own: the library may keep those of the last one.
-		result, err := n.attempt(ctx, slices.Clone(command))
-		if err == nil || !worthRetrying(err) {
-			return result, err
+		result, err := n.attempt(ctx, m, slices.Clone(encoded))
+		switch {
+		case err == nil:
+			return result, nil
+		case !err.Definite() && m.IdempotencyKey != "":
+			indefinite = err
+		case worthRetrying(err):
+		case indefinite != nil && !settles(err):
+			return counter.Result{}, indefinite
+		default:
+			return counter.Result{}, err
 		}
 		if n.waitForLeader(ctx, changed) != nil {
+			if indefinite != nil {
+				return counter.Result{}, indefinite
+			}
 			return counter.Result{}, n.withoutLeader(err)
 		}
 	}
 }
 
+// settles says that the state machine decided under the idempotency key, so the
+// answer holds for every attempt made with it. An expired key is no such answer:
+// an earlier attempt may have been applied before its record was dropped.
+func settles(err *counter.Error) bool {
+	return err.Revision != 0 && err.Code != counter.IdempotencyKeyExpired
+}
+
 // attempt hands the command to whoever leads, once.
-func (n *Node) attempt(ctx context.Context, command []byte) (counter.Result, *counter.Error) {
+func (n *Node) attempt(ctx context.Context, m *counter.Mutation, command []byte) (counter.Result, *counter.Error) {
 	switch leader := n.leaderID(); leader {
 	case "":
 		return counter.Result{}, counter.Errorf(counter.NoLeader, "no leader is known")
 	case n.config.NodeID:
-		applied, err := n.submitAndWait(ctx, command, false)
+		applied, err := n.submitAndWait(ctx, &proposal{command: command, mutation: m})
 		if err != nil {
 			return counter.Result{}, err
 		}
@@ -61,7 +83,7 @@ func (n *Node) attempt(ctx context.Context, command []byte) (counter.Result, *co
 
 // proposeCommand proposes a command of this node's own, here or not at all.
 func (n *Node) proposeCommand(ctx context.Context, command *fsm.Command, opening bool) (*fsm.Applied, error) {
-	applied, err := n.submitAndWait(ctx, command.Append(nil), opening)
+	applied, err := n.submitAndWait(ctx, &proposal{command: command.Append(nil), opening: opening})
 	if err != nil {
 		return nil, err
 	}
@@ -73,15 +95,13 @@ func (n *Node) proposeCommand(ctx context.Context, command *fsm.Command, opening
 
 // submitAndWait proposes on this node and waits for the answer, ctx or the end
 // of Raft, whichever is first.
-func (n *Node) submitAndWait(ctx context.Context, command []byte, opening bool) (*fsm.Applied, *counter.Error) {
+func (n *Node) submitAndWait(ctx context.Context, p *proposal) (*fsm.Applied, *counter.Error) {
 	type answer struct {
 		applied *fsm.Applied
 		err     *counter.Error
 	}
 	answered := make(chan answer, 1)
-	p := &proposal{command: command, opening: opening, complete: func(applied *fsm.Applied, err *counter.Error) {
-		answered <- answer{applied, err}
-	}}
+	p.complete = func(applied *fsm.Applied, err *counter.Error) { answered <- answer{applied, err} }
 	if deadline, ok := ctx.Deadline(); ok {
 		p.deadline = deadline
 	}
@@ -134,9 +154,8 @@ func (n *Node) handlePropose(call *peer.Call) {
 		call.Reply(appendRefusal(nil, err))
 		return
 	}
-	p := &proposal{command: call.Payload, deadline: call.Deadline, complete: func(applied *fsm.Applied, err *counter.Error) {
-		call.Reply(appendApplied(nil, applied, err))
-	}}
+	p := &proposal{command: call.Payload, mutation: &command.Mutation, deadline: call.Deadline}
+	p.complete = func(applied *fsm.Applied, err *counter.Error) { call.Reply(appendApplied(nil, applied, err)) }
 	if err := n.proposer.submit(p); err != nil {
 		call.Reply(appendRefusal(nil, err))
 	}

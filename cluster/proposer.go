@@ -19,7 +19,8 @@ const proposalBytesMax = 32 << 20
 // proposal is one encoded command on its way through the leader.
 type proposal struct {
 	command  []byte
-	deadline time.Time // zero: none
+	mutation *counter.Mutation // what command holds; nil for the node's own commands
+	deadline time.Time         // zero: none
 	// opening marks the commands that open a term, which are proposed before the leader is ready.
 	opening bool
 	// complete is called once with the result or the error, unless the proposal was abandoned.
@@ -43,6 +44,8 @@ func (p *proposal) take() bool {
 	return p.state.CompareAndSwap(proposalWaiting, proposalTaken)
 }
 
+func (p *proposal) hasKey() bool { return p.mutation != nil && p.mutation.IdempotencyKey != "" }
+
 // abandon reports whether the proposal was still waiting; then it will never be
 // proposed and never completed.
 func (p *proposal) abandon() bool {
@@ -59,6 +62,7 @@ type proposer struct {
 	inflight chan *proposal
 	waiting  atomic.Int64 // proposals in queue or inflight
 	bytes    atomic.Int64 // their bytes
+	holds    *holds       // attempts of an idempotency key that wait for another
 	closing  atomic.Bool  // no proposal is accepted any more
 	diskFull atomic.Bool  // set by watchDisk
 	transfer transferGuard
@@ -69,6 +73,7 @@ func newProposer(node *Node) *proposer {
 		node:     node,
 		queue:    make(chan *proposal, node.config.ProposalsMax),
 		inflight: make(chan *proposal, node.config.ProposalsMax),
+		holds:    newHolds(),
 		transfer: transferGuard{longest: 3 * node.config.ElectionTimeout},
 	}
 }
@@ -106,7 +111,15 @@ func (q *proposer) run(ctx context.Context) {
 			q.refuseQueued()
 			return
 		case p := <-q.queue:
-			q.propose(p)
+			if p.take() {
+				q.propose(p)
+			} else {
+				q.forget(p)
+			}
+		case <-q.holds.wake:
+			for _, p := range q.holds.take() {
+				q.propose(p)
+			}
 		}
 	}
 }
@@ -123,6 +136,7 @@ func (q *proposer) refuseQueued() {
 	}
 }
 
+// refuse answers a proposal that was not given to Raft.
 func (q *proposer) refuse(p *proposal, err *counter.Error) {
 	q.forget(p)
 	if p.state.Load() == proposalTaken || p.take() {
@@ -130,17 +144,18 @@ func (q *proposer) refuse(p *proposal, err *counter.Error) {
 	}
 }
 
+// propose gives a taken proposal to Raft, unless there is a reason not to.
 func (q *proposer) propose(p *proposal) {
-	if !p.take() {
-		q.forget(p)
-		return
-	}
 	if err := q.refusal(p); err != nil {
 		q.refuse(p, err)
 		return
 	}
+	if p.hasKey() && !q.holds.enter(p) {
+		return // the attempt in flight releases it
+	}
 	if err := fsm.Stamp(p.command, q.node.clock.nowMs()); err != nil {
 		q.refuse(p, counter.Errorf(counter.InvalidRequest, "the command cannot be stamped: %v", err))
+		q.decided(p)
 		return
 	}
 	p.proposed = time.Now()
@@ -176,19 +191,30 @@ func (q *proposer) answer(stopped chan struct{}) {
 		if q.transfer.stuck(err, time.Now()) {
 			q.node.config.Fatal(errStuckTransfer)
 		}
-		if err != nil {
-			q.node.metrics.proposals.WithLabelValues("failed").Inc()
-			p.complete(nil, outcome(err))
-			continue
-		}
-		applied, ok := p.future.Response().(*fsm.Applied)
-		if !ok { // the machine latched after an entry it could not understand; the node is ending
-			p.complete(nil, counter.Errorf(counter.OutcomeUnknown, "the state machine of %s has stopped; ask another node", q.node.config.NodeID))
-			continue
-		}
-		q.node.metrics.proposals.WithLabelValues("applied").Inc()
-		q.node.metrics.commitSeconds.Observe(time.Since(p.proposed).Seconds())
-		p.complete(applied, nil)
+		q.complete(p, err)
+		q.decided(p)
+	}
+	// run has ended before, so nobody will look at these again.
+	for _, p := range q.holds.take() {
+		q.refuse(p, counter.Errorf(counter.OutcomeUnknown, "another attempt with this idempotency key was under way when %s stopped; repeat the request with the same key", q.node.config.NodeID))
+	}
+}
+
+func (q *proposer) complete(p *proposal, err error) {
+	if err != nil {
+		q.node.metrics.proposals.WithLabelValues("failed").Inc()
+		p.complete(nil, outcome(err))
+		return
+	}
+	q.node.metrics.proposals.WithLabelValues("applied").Inc()
+	q.node.metrics.commitSeconds.Observe(time.Since(p.proposed).Seconds())
+	p.complete(p.future.Response().(*fsm.Applied), nil)
+}
+
+// decided lets other attempts with the same idempotency key go on.
+func (q *proposer) decided(p *proposal) {
+	if p.hasKey() {
+		q.holds.leave(p)
 	}
 }
 
