@@ -128,6 +128,12 @@ type Error struct {
 	Leader *Leader
 	// RetryAfter is how long to wait before another attempt, 0 if that is no question.
 	RetryAfter time.Duration
+	// ServerTimeMs is the server's time in Unix milliseconds where an
+	// idempotency key was refused, for a client to correct its clock by; 0 elsewhere.
+	ServerTimeMs int64
+	// Replayed says that an earlier attempt with the same idempotency key was
+	// refused, and this is its refusal again.
+	Replayed bool
 }
 
 // Errorf makes an error of the given code.

@@ -7,7 +7,7 @@ type Result struct {
 	// Outcomes has one element for each operation, in order.
 	Outcomes []Outcome
 	// Replayed says that an earlier attempt with the same idempotency key was
-	// applied and this is its result again.
+	// applied and this is its result again, with the revision of that time.
 	Replayed bool
 }
 
