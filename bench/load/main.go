@@ -9,21 +9,24 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,20 +38,23 @@ type options struct {
 	batch       int
 	duration    time.Duration
 	json        bool
+
+	filled *atomic.Int64 // groups that a request for filling has been made of
 }
 
 func main() {
 	var o options
 	endpoints := flag.String("endpoints", "http://127.0.0.1:8101,http://127.0.0.1:8102,http://127.0.0.1:8103", "nodes of the cluster, comma-separated")
 	target := flag.String("target", "leader", "where requests go: leader, follower, or all")
-	flag.StringVar(&o.work, "work", "increase", "what is asked: increase, read, stale, or batch")
+	flag.StringVar(&o.work, "work", "increase", "what is asked: increase, read, stale, batch, or fill (set 20 counters in each group, once)")
 	flag.IntVar(&o.connections, "connections", 64, "requests under way at once, each on its own connection")
 	flag.IntVar(&o.groups, "groups", 1000, "groups that the requests are spread over")
-	flag.IntVar(&o.batch, "batch", 100, "operations of one batch")
-	flag.DurationVar(&o.duration, "time", 10*time.Second, "how long")
+	flag.IntVar(&o.batch, "batch", 100, "operations of one batch, also of fill")
+	flag.DurationVar(&o.duration, "time", 10*time.Second, "how long at most")
 	flag.BoolVar(&o.json, "json", false, "print one JSON object")
 	flag.Parse()
 	o.endpoints = strings.Split(*endpoints, ",")
+	o.filled = new(atomic.Int64)
 	if err := run(o, *target); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(1)
@@ -68,6 +74,8 @@ type report struct {
 	Max         time.Duration `json:"maxNs"`
 	TermBefore  uint64        `json:"termBefore"`
 	TermAfter   uint64        `json:"termAfter"`
+	// ResidentBytes is what each node has in memory after the run, by ID.
+	ResidentBytes map[string]float64 `json:"residentBytes"`
 }
 
 func run(o options, target string) error {
@@ -90,6 +98,9 @@ func run(o options, target string) error {
 		return err
 	}
 	r.TermBefore, r.TermAfter = before.Term, after.Term
+	if r.ResidentBytes, err = residentBytes(after); err != nil {
+		return err
+	}
 	return r.print(o.json)
 }
 
@@ -97,9 +108,13 @@ func (r report) print(asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
-	_, err := fmt.Printf("%s, %d connections, %.0f s: %.0f/s, p50 %v, p99 %v, max %v; %d failed; term %d before, %d after\n",
+	fmt.Printf("%s, %d connections, %.0f s: %.0f/s, p50 %v, p99 %v, max %v; %d failed; term %d before, %d after; resident",
 		r.Work, r.Connections, r.Seconds, r.PerSecond, r.P50.Round(10*time.Microsecond), r.P99.Round(10*time.Microsecond),
 		r.Max.Round(10*time.Microsecond), r.Failed, r.TermBefore, r.TermAfter)
+	for _, id := range slices.Sorted(maps.Keys(r.ResidentBytes)) {
+		fmt.Printf(" %s %.0f MB", id, r.ResidentBytes[id]/1e6)
+	}
+	_, err := fmt.Println()
 	return err
 }
 
@@ -139,6 +154,28 @@ func clusterOf(endpoints []string) (cluster, error) {
 		failure = fmt.Errorf("%s knows no leader (%v)", endpoint, err)
 	}
 	return cluster{}, failure
+}
+
+// residentBytes asks the members' metrics.
+func residentBytes(c cluster) (map[string]float64, error) {
+	resident := make(map[string]float64)
+	for _, member := range c.Members {
+		response, err := http.Get(member.URL + "/metrics")
+		if err != nil {
+			return nil, err
+		}
+		lines := bufio.NewScanner(response.Body)
+		for lines.Scan() {
+			if value, found := strings.CutPrefix(lines.Text(), "process_resident_memory_bytes "); found {
+				resident[member.ID], err = strconv.ParseFloat(value, 64)
+			}
+		}
+		_ = response.Body.Close()
+		if err = errors.Join(err, lines.Err()); err != nil {
+			return nil, err
+		}
+	}
+	return resident, nil
 }
 
 func pick(c cluster, target string) ([]string, error) {
@@ -196,6 +233,9 @@ func work(ctx context.Context, o options, target string, worker int) (latencies 
 	defer client.CloseIdleConnections()
 	for i := 0; ctx.Err() == nil; i++ {
 		request := requestFor(o, target, worker, i)
+		if request == nil {
+			break
+		}
 		start := time.Now()
 		if err := send(client, request); err != nil {
 			failed++
@@ -206,6 +246,7 @@ func work(ctx context.Context, o options, target string, worker int) (latencies 
 	return latencies, failed
 }
 
+// requestFor returns the next request of a worker, nil if all is done.
 func requestFor(o options, target string, worker, i int) *http.Request {
 	group := fmt.Sprintf("group:%07d", (worker*7919+i)%o.groups)
 	method, path, body := http.MethodPost, "/v1/groups/"+group+"/counters/likes/increase", ""
@@ -215,17 +256,18 @@ func requestFor(o options, target string, worker, i int) *http.Request {
 	case "stale":
 		method, path = http.MethodGet, "/v1/groups/"+group+"/counters?consistency=stale"
 	case "batch":
-		path = "/v1/batch"
-		var b bytes.Buffer
-		b.WriteString(`{"operations":[`)
-		for j := range o.batch {
-			if j > 0 {
-				b.WriteByte(',')
-			}
-			fmt.Fprintf(&b, `{"op":"increase","group":"group:%07d","counters":{"likes":1}}`, (worker*7919+i*o.batch+j)%o.groups)
+		path, body = "/v1/batch", batch(o.batch, func(j int) string {
+			return fmt.Sprintf(`{"op":"increase","group":"group:%07d","counters":{"likes":1}}`, (worker*7919+i*o.batch+j)%o.groups)
+		})
+	case "fill":
+		end := int(o.filled.Add(int64(o.batch)))
+		first := end - o.batch
+		if first >= o.groups {
+			return nil
 		}
-		b.WriteString(`]}`)
-		body = b.String()
+		path, body = "/v1/batch", batch(min(end, o.groups)-first, func(j int) string {
+			return fmt.Sprintf(`{"op":"set","group":"group:%07d","counters":{%s}}`, first+j, twenty(first+j))
+		})
 	}
 	request, err := http.NewRequest(method, target+path, strings.NewReader(body))
 	if err != nil {
@@ -235,6 +277,23 @@ func requestFor(o options, target string, worker, i int) *http.Request {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	return request
+}
+
+func batch(operations int, operation func(int) string) string {
+	all := make([]string, operations)
+	for i := range all {
+		all[i] = operation(i)
+	}
+	return `{"operations":[` + strings.Join(all, ",") + `]}`
+}
+
+// twenty is as many counters as a group may have, with values below 10,000.
+func twenty(group int) string {
+	counters := make([]string, 20)
+	for i := range counters {
+		counters[i] = fmt.Sprintf(`"counter%02d":%d`, i+1, (group*20+i)*7919%10_000)
+	}
+	return strings.Join(counters, ",")
 }
 
 func send(client *http.Client, request *http.Request) error {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// writersMax is how many connections changes are sent on. At some milliseconds
+// for each it is enough for any of the rates here.
+const writersMax = 32
+
+// writerBufferBytes holds the longest header line of a reply.
+const writerBufferBytes = 1024
+
+// writer increases the counters of groups by one, so that a counter's value says
+// which change of its group an event is.
+type writer struct {
+	conn *conn
+}
+
+func openWriter(ctx context.Context, base string) (*writer, error) {
+	c, err := dial(ctx, base, writerBufferBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{c}, nil
+}
+
+// increase returns the counter's new value and the revision.
+func (w *writer) increase(group string) (value, revision int64, err error) {
+	reply, err := w.conn.do(request("POST", "/v1/groups/"+group+"/counters/n/increase", ""))
+	if err != nil {
+		return 0, 0, err
+	}
+	value, err = numberAfter(reply, valueField)
+	if err != nil {
+		return 0, 0, err
+	}
+	revision, err = numberAfter(reply, revisionField)
+	return value, revision, err
+}
+
+// change is when one was made, since watchers.start.
+type change struct{ sent, replied time.Duration }
+
+// changes are those of a measurement.
+type changes struct {
+	mu      sync.Mutex
+	byGroup [][]change // that which made the value v is at v-1
+}
+
+func (c *changes) add(group int, value int64, made change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for int64(len(c.byGroup[group])) < value {
+		c.byGroup[group] = append(c.byGroup[group], change{})
+	}
+	c.byGroup[group][value-1] = made
+}
+
+// newest is the last value of each group.
+func (c *changes) newest() []int64 {
+	values := make([]int64, len(c.byGroup))
+	for group, changes := range c.byGroup {
+		values[group] = int64(len(changes))
+	}
+	return values
+}
+
+// makeChanges makes changes at a rate, by turns in all groups, until the time is
+// over. A change that fails ends it, as nobody knows then what watchers must see.
+func makeChanges(ctx context.Context, leader, run string, shape crowd, duration time.Duration, now func() time.Duration) (*changes, error) {
+	made := &changes{byGroup: make([][]change, shape.groups)}
+	begin, interval := now(), time.Second/time.Duration(shape.rate)
+	var next atomic.Int64
+	err := inParallel(writersMax, func() error {
+		w, err := openWriter(ctx, leader)
+		if err != nil {
+			return err
+		}
+		defer w.conn.close()
+		for {
+			i := int(next.Add(1)) - 1
+			due := time.Duration(i) * interval
+			if due >= duration || ctx.Err() != nil {
+				return ctx.Err()
+			}
+			time.Sleep(begin + due - now())
+			group := i % shape.groups
+			sent := now()
+			value, _, err := w.increase(groupName(run, group))
+			if err != nil {
+				return err
+			}
+			made.add(group, value, change{sent, now()})
+		}
+	})
+	return made, err
+}
+
+// inParallel runs n of f and returns when all have ended.
+func inParallel(n int, f func() error) error {
+	failures := make([]error, n)
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { failures[i] = f() })
+	}
+	running.Wait()
+	return errors.Join(failures...)
+}
