@@ -31,7 +31,7 @@ const (
 //
 //	+------+-----------------------------------------------------------------+
 //	| 0x02 | code text | detail text | param text | operation+1 | revision |  |
-//	|      | retry after in ms                                               |
+//	|      | retry after in ms | replayed (0 or 1) | server time in ms       |
 //	+------+-----------------------------------------------------------------+
 const (
 	replyResult  byte = 1
@@ -96,7 +96,13 @@ func appendRefusal(dst []byte, err *counter.Error) []byte {
 	}
 	dst = binary.AppendUvarint(dst, operation)
 	dst = binary.AppendUvarint(dst, err.Revision)
-	return binary.AppendUvarint(dst, uint64(err.RetryAfter.Milliseconds()))
+	dst = binary.AppendUvarint(dst, uint64(err.RetryAfter.Milliseconds()))
+	replayed := byte(0)
+	if err.Replayed {
+		replayed = 1
+	}
+	dst = append(dst, replayed)
+	return binary.AppendVarint(dst, err.ServerTimeMs)
 }
 
 func appendText(dst []byte, text string) []byte {
@@ -164,6 +170,9 @@ func (d *replyDecoder) refusal() *counter.Error {
 	}
 	err.Revision = d.number()
 	err.RetryAfter = time.Duration(d.small()) * time.Millisecond
+	replayed := d.byte()
+	err.Replayed, d.failed = replayed == 1, d.failed || replayed > 1
+	err.ServerTimeMs = d.signed()
 	return err
 }
 

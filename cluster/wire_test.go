@@ -35,7 +35,7 @@ func TestReplyRoundTrip(t *testing.T) {
 	if err != nil || refusal != nil || !reflect.DeepEqual(got, result) {
 		t.Errorf("result: got %+v, %v, %v", got, refusal, err)
 	}
-	want := counter.Error{Code: counter.TooManyCounters, Detail: "a 21st", Operation: &index, Revision: 12, RetryAfter: 1500 * time.Millisecond}
+	want := counter.Error{Code: counter.TooManyCounters, Detail: "a 21st", Operation: &index, Revision: 12, RetryAfter: 1500 * time.Millisecond, Replayed: true, ServerTimeMs: 1795390019414}
 	_, refusal, err = decodeReply(appendRefusal(nil, &want))
 	if err != nil || !reflect.DeepEqual(*refusal, want) {
 		t.Errorf("refusal: got %+v, %v", refusal, err)
