@@ -42,13 +42,25 @@ type call struct {
 	// What goes back.
 	out    []byte
 	status int // 0 until the reply has begun
+
+	// watcher, if set, gives the reply when the call is over.
+	watcher *watcher
 }
 
-// serve takes a call from its beginning to its reply, whatever happens between.
+// serve answers one request. A watch that has to wait outlives its call, so that
+// those who wait, of whom there are many, hold as little as possible.
 func (h *Handler) serve(ec echo.Context, rt *route, observer routeMetrics) {
+	if w := h.serveCall(ec, rt, observer); w != nil {
+		w.serve()
+	}
+}
+
+// serveCall takes a call from its beginning to its reply, whatever happens
+// between, or returns the watcher that is to give the reply.
+func (h *Handler) serveCall(ec echo.Context, rt *route, observer routeMetrics) (w *watcher) {
 	started := time.Now()
 	c := h.calls.Get().(*call)
-	c.route, c.w, c.r = rt, ec.Response(), ec.Request()
+	c.route, c.w, c.r = rt, ec.Response().Writer, ec.Request()
 	h.metrics.inFlight.Inc()
 	defer func() {
 		h.metrics.inFlight.Dec()
@@ -61,6 +73,7 @@ func (h *Handler) serve(ec echo.Context, rt *route, observer routeMetrics) {
 	if err := c.run(ec); err != nil {
 		c.fail(err)
 	}
+	return c.watcher
 }
 
 // run is the one path of every call. It ends with the reply or with an error.

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tally/counter"
+	"tally/watch"
 )
 
 // Defaults of Config.
@@ -16,6 +17,7 @@ const (
 	DefaultRequestTimeout = 5 * time.Second
 	DefaultBodyBytesMax   = 64 << 10
 	DefaultBatchBytesMax  = 1 << 20
+	DefaultWatchInterval  = 20 * time.Millisecond
 	// TopicGroups matches the group IDs that name a topic of a topic-enabled
 	// community: those have no group counters.
 	TopicGroups = "*@TOPIC#*"
@@ -32,7 +34,14 @@ type Config struct {
 	Gatherer prometheus.Gatherer
 	// RequestTimeout is how long the backend may take for one request.
 	RequestTimeout time.Duration
-	// BodyBytesMax is the longest body of a request, BatchBytesMax of a batch.
+	// Hub has the events that watchers are sent; its Encode must be EncodeEvents.
+	// Nil means that there are no paths to watch.
+	Hub *watch.Hub
+	// WatchInterval is the shortest interval between two replies to one watcher
+	// that is busy: see the comment of pacer.
+	WatchInterval time.Duration
+	// BodyBytesMax is the longest body of a request, BatchBytesMax of a batch
+	// and of a watch.
 	BodyBytesMax, BatchBytesMax int64
 	// CORSOrigins are the origins whose pages may call this node, each as a
 	// browser sends it ("https://example.org"), with any port
@@ -83,7 +92,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Backend == nil {
 		return c, errors.New("httpapi: Config.Backend is required")
 	}
-	if c.RequestTimeout < 0 || c.BodyBytesMax < 0 || c.BatchBytesMax < 0 {
+	if c.RequestTimeout < 0 || c.WatchInterval < 0 || c.BodyBytesMax < 0 || c.BatchBytesMax < 0 {
 		return c, errors.New("httpapi: timeouts and sizes must not be negative")
 	}
 	if c.Logger == nil {
@@ -91,6 +100,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = DefaultRequestTimeout
+	}
+	if c.WatchInterval == 0 {
+		c.WatchInterval = DefaultWatchInterval
 	}
 	if c.BodyBytesMax == 0 {
 		c.BodyBytesMax = DefaultBodyBytesMax

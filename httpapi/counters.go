@@ -114,9 +114,16 @@ func (c *call) listGroups() *counter.Error {
 	if limit == 0 {
 		limit = listLimit
 	}
+	after := ""
+	if cursor := c.query.cursor; cursor != nil {
+		var ok bool
+		if after, ok = decodeCursor(*cursor); !ok {
+			return counter.Errorf(counter.InvalidRequest, "%s is not a cursor; take \"next\" of an earlier reply as it is", shorten(*cursor)).WithParam("cursor")
+		}
+	}
 	ctx, cancel := c.context()
 	defer cancel()
-	groups, more, err := c.handler.config.Backend.List(ctx, c.query.prefix, c.query.after, limit)
+	groups, more, err := c.handler.config.Backend.List(ctx, c.query.prefix, after, limit)
 	if err != nil {
 		return c.asError(err)
 	}

@@ -33,7 +33,8 @@ type Handler struct {
 	requestIDPrefix string
 	requestIDs      atomic.Uint64
 
-	calls sync.Pool // of *call
+	calls   sync.Pool // of *call
+	buffers sync.Pool // of *[]byte, for what streams send
 }
 
 // New returns the handler of the API. It fails if the configuration makes no sense.
@@ -61,6 +62,7 @@ func New(config Config) (*Handler, error) {
 	h.calls.New = func() any {
 		return &call{handler: h, body: new(bytes.Buffer), json: new(jsontext.Decoder)}
 	}
+	h.buffers.New = func() any { return new([]byte) }
 	h.echo = echo.New()
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.echo.HTTPErrorHandler = h.serveUnrouted
@@ -79,7 +81,9 @@ func randomPrefix() string {
 // beside its own methods: HEAD where there is GET, and OPTIONS.
 func (h *Handler) register() {
 	methods := make(map[string][]string) // by path
-	table := slices.DeleteFunc(routes(), func(rt route) bool { return rt.name == "metrics" && h.scrape == nil })
+	table := slices.DeleteFunc(routes(), func(rt route) bool {
+		return rt.name == "metrics" && h.scrape == nil || rt.watches && h.config.Hub == nil
+	})
 	for _, rt := range table {
 		methods[rt.path] = append(methods[rt.path], rt.method)
 		if rt.method == http.MethodGet {
@@ -115,6 +119,9 @@ func (h *Handler) add(rt route) {
 // answer returns the one path of every call, bound to its route.
 func (h *Handler) answer(rt *route) echo.HandlerFunc {
 	observer := h.metrics.route(rt.name)
+	if rt.watches {
+		observer = h.metrics.watchRoute(rt.name)
+	}
 	return func(c echo.Context) error {
 		h.serve(c, rt, observer)
 		return nil

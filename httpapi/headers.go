@@ -110,13 +110,16 @@ func checkContentType(header http.Header) *counter.Error {
 	return nil
 }
 
-// wantsPlainText says that the caller prefers text/plain to JSON (RFC 9110, 12.5.1).
-func wantsPlainText(header http.Header) bool {
+// wantsPlainText says that the caller prefers text/plain to JSON.
+func wantsPlainText(header http.Header) bool { return prefers(header, "text/plain") }
+
+// prefers says that the caller prefers the media type to JSON (RFC 9110, 12.5.1).
+func prefers(header http.Header, wanted string) bool {
 	lines := header["Accept"]
 	if len(lines) == 0 || len(lines) == 1 && lines[0] == "*/*" {
 		return false
 	}
-	var plain, json float64
+	var other, json float64
 	for _, item := range strings.Split(strings.Join(lines, ","), ",") {
 		mediaType, parameters, err := mime.ParseMediaType(item)
 		if err != nil {
@@ -127,11 +130,11 @@ func wantsPlainText(header http.Header) bool {
 			quality = q
 		}
 		switch mediaType {
-		case "text/plain":
-			plain = quality
+		case wanted:
+			other = quality
 		case "application/json", "application/*", "*/*":
 			json = max(json, quality)
 		}
 	}
-	return plain > json
+	return other > json
 }

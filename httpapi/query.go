@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"tally/counter"
@@ -23,12 +24,16 @@ type query struct {
 	quoted  bool     // int64=string
 	verbose bool
 	prefix  string
-	after   string // the group ID that cursor= holds
-	limit   int    // limit=, 0 if there is none
+	limit   int     // limit=, 0 if there is none
+	cursor  *string // cursor= as it came, nil if there is none: each route reads its own kind
+
+	groups []string       // group=, in the caller's order, each once
+	start  start          // after=
+	wait   *time.Duration // nil if there is none
 }
 
 // decode reads a raw query. taken names the parameters that the route takes; any
-// other is refused, and all but key may be given once.
+// other is refused, and all but key and group may be given once.
 func (q *query) decode(raw string, taken []string) *counter.Error {
 	var seen []string
 	for raw != "" {
@@ -46,7 +51,7 @@ func (q *query) decode(raw string, taken []string) *counter.Error {
 		if !slices.Contains(taken, name) {
 			return counter.Errorf(counter.InvalidRequest, "unknown query parameter %s; %s", shorten(name), suggest(name, taken)).WithParam(printable(name))
 		}
-		if name != "key" && slices.Contains(seen, name) {
+		if name != "key" && name != "group" && slices.Contains(seen, name) {
 			return counter.Errorf(counter.InvalidRequest, "the query parameter %q is given twice; give it once", name).WithParam(name)
 		}
 		seen = append(seen, name)
@@ -70,9 +75,16 @@ func (q *query) set(name, value string) *counter.Error {
 	case "prefix":
 		return q.setPrefix(value)
 	case "cursor":
-		return q.setCursor(value)
+		q.cursor = &value
+		return nil
 	case "limit":
 		return q.setLimit(value)
+	case "group":
+		return q.addGroup(value)
+	case "after":
+		return q.setAfter(value)
+	case "wait":
+		return q.setWait(value)
 	}
 	panic("httpapi: the route table names a query parameter that no code reads: " + name)
 }
@@ -87,18 +99,23 @@ func choose(chosen *bool, value, yes, no string, alsoYes ...string) *counter.Err
 	return nil
 }
 
-func (q *query) addKey(key string) *counter.Error {
+func (q *query) addKey(key string) (err *counter.Error) {
+	q.keys, err = appendKey(q.keys, key)
+	return err
+}
+
+// appendKey appends a key that is named in a list, each once.
+func appendKey(keys []string, key string) ([]string, *counter.Error) {
 	if err := counter.CheckKey(key); err != nil {
-		return err
+		return nil, err
 	}
-	if slices.Contains(q.keys, key) {
-		return counter.Errorf(counter.InvalidRequest, "the key %s is named twice; name each key once", shorten(key))
+	if slices.Contains(keys, key) {
+		return nil, counter.Errorf(counter.InvalidRequest, "the key %s is named twice; name each key once", shorten(key))
 	}
-	if len(q.keys) == counter.DeleteKeysMax {
-		return counter.Errorf(counter.InvalidRequest, "more than %d keys are named", counter.DeleteKeysMax)
+	if len(keys) == counter.DeleteKeysMax {
+		return nil, counter.Errorf(counter.InvalidRequest, "more than %d keys are named", counter.DeleteKeysMax)
 	}
-	q.keys = append(q.keys, key)
-	return nil
+	return append(keys, key), nil
 }
 
 func (q *query) setPrefix(prefix string) *counter.Error {
@@ -115,15 +132,6 @@ func (q *query) setLimit(text string) *counter.Error {
 		return counter.Errorf(counter.InvalidRequest, "%s is not a number from 1 to %d", shorten(text), listLimitMax)
 	}
 	q.limit = limit
-	return nil
-}
-
-func (q *query) setCursor(cursor string) *counter.Error {
-	after, ok := decodeCursor(cursor)
-	if !ok {
-		return counter.Errorf(counter.InvalidRequest, "%s is not a cursor; take \"next\" of an earlier reply as it is", shorten(cursor))
-	}
-	q.after = after
 	return nil
 }
 

@@ -16,6 +16,7 @@ const writeTimeout = 10 * time.Second
 var (
 	jsonType    = []string{"application/json"}
 	problemType = []string{"application/problem+json"}
+	streamType  = []string{"text/event-stream"}
 	textType    = []string{"text/plain; charset=utf-8"}
 	yamlType    = []string{"application/yaml"}
 	noStore     = []string{"no-store"} // a cached count is a wrong count

@@ -38,7 +38,9 @@ type route struct {
 	query []string
 	// conditional routes take If-Match and If-None-Match.
 	conditional bool
-	handle      func(*call) *counter.Error
+	// watches routes wait for events. They exist where there is a hub.
+	watches bool
+	handle  func(*call) *counter.Error
 
 	// allow is the Allow header of the route's path.
 	allow string
@@ -70,6 +72,10 @@ func routes() []route {
 
 		{name: "batch", method: POST, path: "/v1/batch", class: mutates, body: batchBody, query: q("int64"), handle: (*call).batch},
 		{name: "listGroups", method: GET, path: "/v1/groups", class: reads, query: q("prefix", "limit", "cursor"), handle: (*call).listGroups},
+
+		{name: "watchGroup", method: GET, path: group + "/watch", class: reads, watches: true, query: q("after", "wait", "key", "int64"), handle: (*call).watchGroup},
+		{name: "watchGroups", method: GET, path: "/v1/watch", class: reads, watches: true, query: q("group", "cursor", "wait", "int64"), handle: (*call).watchGroups},
+		{name: "watchGroupsByBody", method: POST, path: "/v1/watch", class: reads, watches: true, body: batchBody, query: q("wait", "int64"), handle: (*call).watchGroupsByBody},
 
 		{name: "readCluster", method: GET, path: "/v1/cluster", class: reads, handle: (*call).readCluster},
 		{name: "addMember", method: POST, path: "/v1/cluster/members", class: administers, body: jsonBody, handle: (*call).addMember},

@@ -50,6 +50,9 @@ func compareParameters(t *testing.T, doc *openapi3.T, rt route) {
 	if rt.conditional {
 		headers = append(headers, "If-Match", "If-None-Match")
 	}
+	if rt.watches {
+		headers = append(headers, "Last-Event-ID", "Prefer")
+	}
 	if rt.class == mutates {
 		headers = append(headers, "Idempotency-Key")
 	}

@@ -47,6 +47,7 @@ func Open(config ServerConfig) *Server {
 			ReadTimeout:       readTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    headerBytesMax,
+			ConnContext:       withPacer,
 			ErrorLog:          config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 		},
 		listener: config.Listener,

@@ -13,8 +13,10 @@ import (
 
 	"tally/cluster"
 	"tally/counter"
+	"tally/httpapi"
 	"tally/peer"
 	"tally/storage"
+	"tally/watch"
 )
 
 // Config is everything a node can be told. Default gives every field that has a
@@ -76,6 +78,17 @@ type Config struct {
 	// over it they are refused as overloaded.
 	ProposalsMax int
 
+	// WatchEventsMax and WatchBytesMax bound the newest events that the node keeps
+	// for watchers, by number and by memory. A watcher that comes back too late
+	// for them is given the state of its group instead.
+	WatchEventsMax, WatchBytesMax int
+	// MaxWatchers is how many groups may be watched here at once, over all
+	// connections; over it a watch is refused as too_many_watchers.
+	MaxWatchers int
+	// WatchInterval is the shortest interval between two replies to one watcher
+	// that is busy, so that many changes reach it together.
+	WatchInterval time.Duration
+
 	// Identity is how callers are known: "none".
 	Identity string
 	// Insecure allows Identity "none", and a peer port without credentials, on
@@ -128,6 +141,10 @@ func Default() Config {
 		TrailingLogs:       102400,
 		DiskReserveBytes:   128 << 20,
 		ProposalsMax:       16384,
+		WatchEventsMax:     watch.DefaultEventsMax,
+		WatchBytesMax:      watch.DefaultBytesMax,
+		MaxWatchers:        watch.DefaultWatchersMax,
+		WatchInterval:      httpapi.DefaultWatchInterval,
 		Identity:           "none",
 		RefuseGroups:       []string{"*@TOPIC#*"},
 	}
@@ -229,6 +246,7 @@ func (c *Config) validateTimeouts() error {
 		{"request timeout", c.RequestTimeout, time.Millisecond},
 		{"shutdown timeout", c.ShutdownTimeout, time.Millisecond},
 		{"snapshot interval", c.SnapshotInterval, 5 * time.Millisecond},
+		{"watch interval", c.WatchInterval, time.Millisecond},
 	} {
 		if d.value < d.shortest {
 			return fmt.Errorf("%s %v is too short; give at least %v", d.name, d.value, d.shortest)
@@ -242,6 +260,9 @@ func (c *Config) validateTimeouts() error {
 	}
 	if c.SnapshotThreshold == 0 || c.TrailingLogs == 0 || c.ProposalsMax <= 0 {
 		return errors.New("snapshot threshold, trailing logs and proposals max must be at least 1")
+	}
+	if c.WatchEventsMax <= 0 || c.WatchBytesMax <= 0 || c.MaxWatchers <= 0 {
+		return errors.New("watch events max, watch bytes max and max watchers must be at least 1")
 	}
 	return nil
 }

@@ -13,10 +13,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tally/cluster"
+	"tally/counter"
 	"tally/fsm"
 	"tally/httpapi"
 	"tally/peer"
 	"tally/storage"
+	"tally/watch"
 )
 
 // ErrNotAdmitted is what Config.Fatal is told, wrapped, when the other nodes
@@ -28,6 +30,7 @@ type Node struct {
 	config  Config
 	logger  hclog.Logger
 	storage *storage.Store
+	hub     *watch.Hub
 	machine *fsm.Machine
 	cluster *cluster.Node
 	handler http.Handler
@@ -85,8 +88,13 @@ func (n *Node) open() (err error) {
 	}
 	undo = append(undo, n.storage.Close)
 
+	// The hub before the machine: events are published from the first entry on
+	// that is applied, and those of a snapshot are not, which the machine says.
+	n.hub = watch.Open(n.watchConfig())
+	undo = append(undo, func() error { n.hub.Close(); return nil })
 	n.machine = fsm.NewMachine(fsm.Config{
 		Logger:     n.config.Logger.Named("fsm"),
+		Publisher:  n.hub,
 		Fatal:      n.config.Fatal,
 		Registerer: n.config.Metrics,
 	})
@@ -97,6 +105,17 @@ func (n *Node) open() (err error) {
 
 	// Clients last, when there is something that can answer them.
 	return n.serve(listener)
+}
+
+func (n *Node) watchConfig() watch.Config {
+	return watch.Config{
+		EventsMax:   n.config.WatchEventsMax,
+		BytesMax:    n.config.WatchBytesMax,
+		WatchersMax: n.config.MaxWatchers,
+		State:       func(group string, keys []string) counter.Reading { return n.machine.Read(group, keys) },
+		Encode:      httpapi.EncodeEvents,
+		Registerer:  n.config.Metrics,
+	}
 }
 
 func (n *Node) clusterConfig() cluster.Config {
@@ -134,6 +153,8 @@ func (n *Node) clusterConfig() cluster.Config {
 func (n *Node) serve(listener net.Listener) error {
 	handler, err := httpapi.New(httpapi.Config{
 		Backend:        n.cluster,
+		Hub:            n.hub,
+		WatchInterval:  n.config.WatchInterval,
 		Logger:         n.config.Logger.Named("httpapi"),
 		Registerer:     n.config.Metrics,
 		Gatherer:       n.config.Metrics,
@@ -174,6 +195,9 @@ func (n *Node) Machine() *fsm.Machine { return n.machine }
 // answered, leadership handed over, storage closed. When ctx ends it goes on
 // without waiting for anybody.
 func (n *Node) Close(ctx context.Context) error {
+	// Watchers are answered at once and go to other nodes; so nobody waits for
+	// them, nor they for the rest of this.
+	n.hub.Close()
 	// Requests under way are answered while Raft still runs; the connections go last.
 	drained := make(chan error, 1)
 	go func() { drained <- n.server.Shutdown(ctx) }()

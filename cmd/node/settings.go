@@ -74,6 +74,12 @@ func (s *settings) flagGroups() []flagGroup {
 			f.DurationVar(&c.RequestTimeout, "request-timeout", c.RequestTimeout, "how long a request may take that does not wait for events")
 			f.IntVar(&c.ProposalsMax, "proposals-max", c.ProposalsMax, "how many mutations may wait for the log at once; more are refused as overloaded")
 		}),
+		group("Watches", func(f *pflag.FlagSet) {
+			f.IntVar(&c.MaxWatchers, "max-watchers", c.MaxWatchers, "how many groups may be watched at once, over all connections; more are refused as too_many_watchers")
+			f.DurationVar(&c.WatchInterval, "watch-interval", c.WatchInterval, "shortest interval between two replies to one watcher that is busy")
+			f.IntVar(&c.WatchEventsMax, "watch-events-max", c.WatchEventsMax, "how many of the newest events are kept for watchers that come back")
+			f.IntVar(&c.WatchBytesMax, "watch-bytes-max", c.WatchBytesMax, "how much memory those events may take, in bytes")
+		}),
 		group("Failover", func(f *pflag.FlagSet) {
 			f.DurationVar(&c.HeartbeatTimeout, "heartbeat-timeout", c.HeartbeatTimeout, "how long a follower waits for the leader before it thinks of an election")
 			f.DurationVar(&c.ElectionTimeout, "election-timeout", c.ElectionTimeout, "how long a candidate waits for votes before it tries again")
