@@ -10,6 +10,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,8 @@ type options struct {
 	duration    time.Duration
 	json        bool
 
+	runs        int
+
 	filled *atomic.Int64 // groups that a request for filling has been made of
 }
 
@@ -51,6 +54,7 @@ func main() {
 	flag.IntVar(&o.groups, "groups", 1000, "groups that the requests are spread over")
 	flag.IntVar(&o.batch, "batch", 100, "operations of one batch, also of fill")
 	flag.DurationVar(&o.duration, "time", 10*time.Second, "how long at most")
+	flag.IntVar(&o.runs, "runs", 1, "how often; with more than one the last line is the run with the median rate, and the spread")
 	flag.BoolVar(&o.json, "json", false, "print one JSON object")
 	flag.Parse()
 	o.endpoints = strings.Split(*endpoints, ",")
@@ -64,6 +68,7 @@ func main() {
 // report is what a run has measured. Latencies are of successful requests.
 type report struct {
 	Work        string        `json:"work"`
+	Target      string        `json:"target"`
 	Connections int           `json:"connections"`
 	Seconds     float64       `json:"seconds"`
 	Succeeded   int           `json:"succeeded"`
@@ -74,48 +79,98 @@ type report struct {
 	Max         time.Duration `json:"maxNs"`
 	TermBefore  uint64        `json:"termBefore"`
 	TermAfter   uint64        `json:"termAfter"`
-	// ResidentBytes is what each node has in memory after the run, by ID.
-	ResidentBytes map[string]float64 `json:"residentBytes"`
+	// Nodes is what each node has used, by ID.
+	Nodes map[string]usage `json:"nodes"`
+}
+
+// usage of one node.
+type usage struct {
+	Leader        bool    `json:"leader"`
+	ResidentBytes float64 `json:"residentBytes"` // after the run
+	CPUSeconds    float64 `json:"cpuSeconds"`    // during the run, user and system
 }
 
 func run(o options, target string) error {
+	if o.runs < 1 {
+		return errors.New("--runs must be at least 1")
+	}
 	for _, endpoint := range o.endpoints {
 		if err := checkLoopback(endpoint); err != nil {
 			return err
 		}
 	}
+	var reports []report
+	for range o.runs {
+		r, err := once(o, target)
+		if err != nil {
+			return err
+		}
+		r.Target = target
+		if err := r.print(o.json); err != nil {
+			return err
+		}
+		reports = append(reports, r)
+	}
+	if o.runs == 1 || o.json {
+		return nil
+	}
+	slices.SortFunc(reports, func(a, b report) int { return cmp.Compare(a.PerSecond, b.PerSecond) })
+	middle := reports[len(reports)/2]
+	_, err := fmt.Printf("median %s; %.0f to %.0f/s\n\n", middle.line(), reports[0].PerSecond, reports[len(reports)-1].PerSecond)
+	return err
+}
+
+func once(o options, target string) (report, error) {
 	before, err := clusterOf(o.endpoints)
 	if err != nil {
-		return err
+		return report{}, err
 	}
 	targets, err := pick(before, target)
 	if err != nil {
-		return err
+		return report{}, err
+	}
+	used, err := usages(before)
+	if err != nil {
+		return report{}, err
 	}
 	r := measure(o, targets)
 	after, err := clusterOf(o.endpoints)
 	if err != nil {
-		return err
+		return report{}, err
 	}
 	r.TermBefore, r.TermAfter = before.Term, after.Term
-	if r.ResidentBytes, err = residentBytes(after); err != nil {
-		return err
+	if r.Nodes, err = usages(after); err != nil {
+		return report{}, err
 	}
-	return r.print(o.json)
+	for id, u := range r.Nodes {
+		u.CPUSeconds -= used[id].CPUSeconds
+		u.Leader = id == after.Leader.ID
+		r.Nodes[id] = u
+	}
+	return r, nil
 }
 
 func (r report) print(asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(os.Stdout).Encode(r)
 	}
-	fmt.Printf("%s, %d connections, %.0f s: %.0f/s, p50 %v, p99 %v, max %v; %d failed; term %d before, %d after; resident",
-		r.Work, r.Connections, r.Seconds, r.PerSecond, r.P50.Round(10*time.Microsecond), r.P99.Round(10*time.Microsecond),
-		r.Max.Round(10*time.Microsecond), r.Failed, r.TermBefore, r.TermAfter)
-	for _, id := range slices.Sorted(maps.Keys(r.ResidentBytes)) {
-		fmt.Printf(" %s %.0f MB", id, r.ResidentBytes[id]/1e6)
-	}
-	_, err := fmt.Println()
+	_, err := fmt.Println(r.line())
 	return err
+}
+
+func (r report) line() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %s, %d connections, %.0f s: %.0f/s, p50 %v, p99 %v, max %v; %d failed; term %d before, %d after",
+		r.Work, r.Target, r.Connections, r.Seconds, r.PerSecond, r.P50.Round(10*time.Microsecond), r.P99.Round(10*time.Microsecond),
+		r.Max.Round(10*time.Microsecond), r.Failed, r.TermBefore, r.TermAfter)
+	for _, id := range slices.Sorted(maps.Keys(r.Nodes)) {
+		u, name := r.Nodes[id], id
+		if u.Leader {
+			name += " (leader)"
+		}
+		fmt.Fprintf(&b, "; %s: %.0f µs of processor a request, %.0f MB", name, u.CPUSeconds/float64(max(r.Succeeded, 1))*1e6, u.ResidentBytes/1e6)
+	}
+	return b.String()
 }
 
 // checkLoopback refuses to put load on anything but this machine.
@@ -156,26 +211,39 @@ func clusterOf(endpoints []string) (cluster, error) {
 	return cluster{}, failure
 }
 
-// residentBytes asks the members' metrics.
-func residentBytes(c cluster) (map[string]float64, error) {
-	resident := make(map[string]float64)
+// usages asks the members' metrics.
+func usages(c cluster) (map[string]usage, error) {
+	all := make(map[string]usage)
 	for _, member := range c.Members {
-		response, err := http.Get(member.URL + "/metrics")
+		u, err := usageOf(member.URL)
 		if err != nil {
 			return nil, err
 		}
-		lines := bufio.NewScanner(response.Body)
-		for lines.Scan() {
-			if value, found := strings.CutPrefix(lines.Text(), "process_resident_memory_bytes "); found {
-				resident[member.ID], err = strconv.ParseFloat(value, 64)
-			}
+		all[member.ID] = u
+	}
+	return all, nil
+}
+
+func usageOf(url string) (u usage, err error) {
+	response, err := http.Get(url + "/metrics")
+	if err != nil {
+		return u, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case "process_resident_memory_bytes":
+			u.ResidentBytes, err = strconv.ParseFloat(value, 64)
+		case "process_cpu_seconds_total":
+			u.CPUSeconds, err = strconv.ParseFloat(value, 64)
 		}
-		_ = response.Body.Close()
-		if err = errors.Join(err, lines.Err()); err != nil {
-			return nil, err
+		if err != nil {
+			return u, err
 		}
 	}
-	return resident, nil
+	return u, lines.Err()
 }
 
 func pick(c cluster, target string) ([]string, error) {
