@@ -40,7 +40,7 @@ type options struct {
 	duration    time.Duration
 	json        bool
 
-	runs        int
+	runs int
 
 	filled *atomic.Int64 // groups that a request for filling has been made of
 }
