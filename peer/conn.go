@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -42,10 +43,15 @@ func (c *conn) established(kind streamKind) {
 	c.open.Inc()
 }
 
+// Read tells the end of a connection that Close ends from a fault: the library
+// logs every other error, and a clean stop is none.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.received != nil {
 		c.received.Add(float64(n))
+	}
+	if errors.Is(err, net.ErrClosed) && c.port.life.Err() != nil {
+		err = io.EOF
 	}
 	return n, err
 }
