@@ -32,29 +32,31 @@ type cluster struct {
 }
 
 // openCluster starts a cluster, or finds the one that was named.
-func openCluster(ctx context.Context, o options) (c *cluster, err error) {
-	c = &cluster{script: o.script}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.close())
-		}
-	}()
+func openCluster(ctx context.Context, o options) (*cluster, error) {
+	c := &cluster{script: o.script}
+	if err := c.open(ctx, o); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *cluster) open(ctx context.Context, o options) (err error) {
 	endpoints := o.endpoints
 	if len(endpoints) == 0 {
 		if c.dir, err = os.MkdirTemp("", "tally-watch-"); err != nil {
-			return nil, err
+			return err
 		}
-		if err := c.call(ctx, "up"); err != nil {
-			return nil, err
+		if err = c.call(ctx, "up"); err != nil {
+			return err
 		}
 		endpoints = []string{fmt.Sprintf("http://127.0.0.1:%d", httpPort)}
 	}
 	for _, endpoint := range endpoints {
 		if err = c.find(ctx, endpoint, o.node); err == nil {
-			return c, nil
+			return nil
 		}
 	}
-	return nil, err
+	return err
 }
 
 // close removes what was started.

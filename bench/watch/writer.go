@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +100,8 @@ func makeChanges(ctx context.Context, leader, run string, shape crowd, duration 
 	return made, err
 }
 
-// inParallel runs n of f and returns when all have ended.
+// inParallel runs n of f and returns, when all have ended, one of their errors:
+// they mostly have the same.
 func inParallel(n int, f func() error) error {
 	failures := make([]error, n)
 	var running sync.WaitGroup
@@ -109,5 +109,10 @@ func inParallel(n int, f func() error) error {
 		running.Go(func() { failures[i] = f() })
 	}
 	running.Wait()
-	return errors.Join(failures...)
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
