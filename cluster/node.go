@@ -281,9 +281,17 @@ func (n *Node) handOver(ctx context.Context) {
 			continue
 		}
 		n.logger.Info("leadership handed over")
+		if n.waitForSuccessor(ctx) == nil {
+			pause(ctx, lingering)
+		}
 		return
 	}
 }
+
+// lingering is how long a leader that has handed over still answers. Until the
+// others have heard of its successor they forward changes to it: what it refuses
+// they take to the successor, but of what is cut off nobody knows the outcome.
+const lingering = 100 * time.Millisecond
 
 // stopTimeout is how long Raft may take to end after ctx has ended.
 const stopTimeout = 2 * time.Second

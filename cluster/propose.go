@@ -135,6 +135,10 @@ func (n *Node) forward(ctx context.Context, leader string, command []byte) (coun
 	if err != nil {
 		return counter.Result{}, counter.Errorf(counter.OutcomeUnknown, "the answer of the leader %s cannot be read (%v); read before you repeat the change", leader, err)
 	}
+	if refusal != nil && refusal.Code == counter.ShuttingDown {
+		// It is the leader that ends, not this node: its successor may accept.
+		refusal = counter.Errorf(counter.NotLeader, "the leader %s is shutting down", leader)
+	}
 	return result, refusal
 }
 
