@@ -1,0 +1,108 @@
+package watch
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"tally/counter"
+)
+
+// run is a row of neighbouring events of one group in one revision. All but the
+// links and the encoding is fixed before it is published.
+type run struct {
+	revision uint64
+	start    int // index of the first event within its revision
+	events   []counter.Event
+	chain    *chain
+
+	// older and newer are the neighbours in the chain. The writer sets them,
+	// readers follow them. Both are nil in a run that has been dropped.
+	older, newer atomic.Pointer[run]
+	// following is the next run in the ring. It is the writer's.
+	following *run
+
+	encodeOnce sync.Once
+	encoded    []byte
+}
+
+// shareGroup makes the events use the chain's copy of the group ID.
+func (r *run) shareGroup() {
+	for i := range r.events {
+		r.events[i].Group = r.chain.group
+	}
+}
+
+// encode returns the bytes for all events of the run, the same for everybody.
+func (r *run) encode(encode func([]counter.Event) []byte) []byte {
+	r.encodeOnce.Do(func() { r.encoded = encode(r.events) })
+	return r.encoded
+}
+
+// What is charged for a run and for an event apart from its strings: what they
+// occupy, and what an event's encoding has besides the strings.
+const (
+	runBytes   = 128
+	eventBytes = 224
+)
+
+// bytes is what the run is charged. Strings count twice: they are in the event
+// and in its encoding.
+func (r *run) bytes() int64 {
+	sum := runBytes
+	for i := range r.events {
+		e := &r.events[i]
+		sum += eventBytes + 2*(len(e.Group)+len(e.Key)+len(e.User))
+	}
+	return int64(sum)
+}
+
+// ring is all runs in log order. It is the writer's, but for the two figures,
+// which the metrics read.
+type ring struct {
+	oldest, newest *run
+	events, bytes  atomic.Int64
+}
+
+func (q *ring) append(r *run) {
+	if q.newest == nil {
+		q.oldest = r
+	} else {
+		q.newest.following = r
+	}
+	q.newest = r
+	q.events.Add(int64(len(r.events)))
+	q.bytes.Add(r.bytes())
+}
+
+func (q *ring) removeOldest() *run {
+	r := q.oldest
+	q.oldest, r.following = r.following, nil
+	if q.oldest == nil {
+		q.newest = nil
+	}
+	q.events.Add(-int64(len(r.events)))
+	q.bytes.Add(-r.bytes())
+	return r
+}
+
+// own copies events and those of their strings that may be slices of something
+// larger, so that the ring occupies what it is charged. The group ID is left: the
+// chain has a copy. Neighbours mostly have one user.
+func own(events []counter.Event) []counter.Event {
+	if len(events) == 0 {
+		return nil
+	}
+	owned := make([]counter.Event, len(events))
+	copy(owned, events)
+	user := ""
+	for i := range owned {
+		e := &owned[i]
+		e.Key = strings.Clone(e.Key)
+		if e.User != user {
+			user = strings.Clone(e.User)
+		}
+		e.User = user
+	}
+	return owned
+}
