@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"tally/counter"
 	"tally/docs"
 	"tally/httpapi"
+	"tally/watch"
 )
 
 // api is the handler under test over a memory backend. Every reply that passes
@@ -27,6 +29,7 @@ import (
 type api struct {
 	t       testing.TB
 	backend *memory
+	hub     *watch.Hub
 	handler http.Handler
 }
 
@@ -34,8 +37,11 @@ func newAPI(t testing.TB, adjust ...func(*httpapi.Config)) *api {
 	t.Helper()
 	backend := newMemory()
 	registry := prometheus.NewRegistry()
+	hub := watch.Open(watch.Config{State: backend.state, Encode: httpapi.EncodeEvents, Registerer: registry, WatchersMax: watchersMax})
+	t.Cleanup(hub.Close)
+	backend.publisher = hub
 	config := httpapi.Config{
-		Backend: backend, Registerer: registry, Gatherer: registry,
+		Backend: backend, Hub: hub, Registerer: registry, Gatherer: registry,
 		NodeID: "n1", Version: "1.0.0", ListenURL: "http://127.0.0.1:8101",
 	}
 	for _, change := range adjust {
@@ -45,8 +51,11 @@ func newAPI(t testing.TB, adjust ...func(*httpapi.Config)) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &api{t: t, backend: backend, handler: handler}
+	return &api{t: t, backend: backend, hub: hub, handler: handler}
 }
+
+// watchersMax is how many groups can be watched in a test.
+const watchersMax = 1000
 
 // reply is what came back.
 type reply struct {
@@ -123,11 +132,38 @@ func hold(r *http.Request, body string, got reply) error {
 	if r.Method == http.MethodOptions && got.status == http.StatusNoContent {
 		return nil // OPTIONS is described in words
 	}
+	if got.header.Get("Content-Type") == "text/event-stream" {
+		return holdStream(r, request, got)
+	}
 	response := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: request, Status: got.status, Header: got.header,
 		Body: io.NopCloser(strings.NewReader(got.body)), Options: request.Options,
 	}
 	return openapi3filter.ValidateResponse(r.Context(), response)
+}
+
+// holdStream holds the data of each message of a stream against what the same
+// request would be answered as a long poll.
+func holdStream(r *http.Request, request *openapi3filter.RequestValidationInput, got reply) error {
+	if request.Route.Operation.Responses.Status(got.status).Value.Content["text/event-stream"] == nil {
+		return errors.New("a stream is not described")
+	}
+	header := got.header.Clone()
+	header.Set("Content-Type", "application/json")
+	for line := range strings.Lines(got.body) {
+		data, found := strings.CutPrefix(line, "data: ")
+		if !found {
+			continue
+		}
+		response := &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: request, Status: got.status, Header: header,
+			Body: io.NopCloser(strings.NewReader(data)), Options: request.Options,
+		}
+		if err := openapi3filter.ValidateResponse(r.Context(), response); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describe finds the operation that a request is for; where there is none, GET /

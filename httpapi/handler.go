@@ -118,10 +118,11 @@ func (h *Handler) add(rt route) {
 
 // answer returns the one path of every call, bound to its route.
 func (h *Handler) answer(rt *route) echo.HandlerFunc {
-	observer := h.metrics.route(rt.name)
+	observe := h.metrics.route
 	if rt.watches {
-		observer = h.metrics.watchRoute(rt.name)
+		observe = h.metrics.watchRoute
 	}
+	observer := observe(rt.name)
 	return func(c echo.Context) error {
 		h.serve(c, rt, observer)
 		return nil

@@ -119,7 +119,7 @@ func prefers(header http.Header, wanted string) bool {
 	if len(lines) == 0 || len(lines) == 1 && lines[0] == "*/*" {
 		return false
 	}
-	var other, json float64
+	var other, json, anything float64
 	for _, item := range strings.Split(strings.Join(lines, ","), ",") {
 		mediaType, parameters, err := mime.ParseMediaType(item)
 		if err != nil {
@@ -132,9 +132,12 @@ func prefers(header http.Header, wanted string) bool {
 		switch mediaType {
 		case wanted:
 			other = quality
-		case "application/json", "application/*", "*/*":
-			json = max(json, quality)
+		case "application/json":
+			json = quality
+		case "application/*", "*/*":
+			anything = max(anything, quality)
 		}
 	}
-	return other > json
+	// Who names the type and adds "whatever else" means the type.
+	return other > json && other >= anything
 }

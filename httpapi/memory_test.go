@@ -20,6 +20,10 @@ type memory struct {
 	revision uint64
 	groups   map[string]*memoryGroup
 	proposed []counter.Mutation // all that arrived, in order
+	// publisher, if set, is told of every change, before the call returns.
+	publisher interface {
+		Publish(revision uint64, events []counter.Event)
+	}
 
 	// fail, if set, is what every call does instead.
 	fail    func(context.Context) error
@@ -72,7 +76,33 @@ func (b *memory) Propose(ctx context.Context, m *counter.Mutation) (counter.Resu
 		result.Outcomes = append(result.Outcomes, outcome)
 	}
 	b.groups = after
+	if b.publisher != nil {
+		b.publisher.Publish(b.revision, eventsOf(m, &result))
+	}
 	return result, nil
+}
+
+// eventsOf returns the events of a mutation that was applied.
+func eventsOf(m *counter.Mutation, result *counter.Result) (events []counter.Event) {
+	for i, o := range m.Operations {
+		event := counter.Event{Revision: result.Revision, Kind: o.Kind, Group: o.Group, User: m.User, TimeMs: 1760000000000 + int64(result.Revision)}
+		for _, key := range result.Outcomes[i].Deleted {
+			event.Key = key
+			events = append(events, event)
+		}
+		for j, c := range result.Outcomes[i].Counters {
+			event.Key, event.Value, event.Delta = c.Key, c.Value, o.Counters[j].Value
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+// state is what a hub's Config.State must be.
+func (b *memory) state(group string, keys []string) counter.Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.readLocked(group, keys)
 }
 
 func (b *memory) copyLocked() map[string]*memoryGroup {
@@ -150,10 +180,14 @@ func (b *memory) Read(ctx context.Context, group string, keys []string, stale bo
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.readLocked(group, keys), nil
+}
+
+func (b *memory) readLocked(group string, keys []string) counter.Reading {
 	reading := counter.Reading{Group: group, Revision: b.revision}
 	g := b.groups[group]
 	if g == nil {
-		return reading, nil
+		return reading
 	}
 	reading.ModRevision = g.modRevision
 	for _, key := range slices.Sorted(maps.Keys(g.counters)) {
@@ -161,7 +195,7 @@ func (b *memory) Read(ctx context.Context, group string, keys []string, stale bo
 			reading.Counters = append(reading.Counters, counter.Counter{Key: key, Value: g.counters[key]})
 		}
 	}
-	return reading, nil
+	return reading
 }
 
 func (b *memory) List(ctx context.Context, prefix, after string, limit int) ([]counter.GroupSummary, bool, error) {
