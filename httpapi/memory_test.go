@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"tally/counter"
 )
@@ -275,6 +276,15 @@ func (b *memory) dump() string {
 	}
 	fmt.Fprintf(&text, "%+v", b.cluster)
 	return text.String()
+}
+
+// mustIncrease makes one more event, without a request.
+func (b *memory) mustIncrease(t testing.TB, group, key string) {
+	t.Helper()
+	operation := counter.Operation{Kind: counter.Increase, Group: group, Counters: []counter.Counter{{Key: key, Value: 1}}}
+	if _, err := b.Propose(context.Background(), &counter.Mutation{Operations: []counter.Operation{operation}}); err != nil {
+		t.Error(err)
+	}
 }
 
 // give sets counters without a request.
