@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// writersMax is how many connections changes are sent on. At some milliseconds
-// for each it is enough for any of the rates here.
+// writersMax is how many connections changes are sent on, at most one for each
+// change a second: a node ends a connection on which nothing comes for some
+// seconds. At some milliseconds for each change it is enough for the rates here.
 const writersMax = 32
 
 // writerBufferBytes holds the longest header line of a reply.
@@ -75,7 +76,7 @@ func makeChanges(ctx context.Context, leader, run string, shape crowd, duration 
 	made := &changes{byGroup: make([][]change, shape.groups)}
 	begin, interval := now(), time.Second/time.Duration(shape.rate)
 	var next atomic.Int64
-	err := inParallel(writersMax, func() error {
+	err := inParallel(min(writersMax, shape.rate), func() error {
 		w, err := openWriter(ctx, leader)
 		if err != nil {
 			return err
