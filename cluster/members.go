@@ -150,6 +150,8 @@ func (n *Node) add(ctx context.Context, request membersRequest) *counter.Error {
 		return counter.Errorf(counter.InvalidRequest, "no node that could join answers at %s (%v); start it with --join", request.PeerAddr, err).WithParam("peerAddr")
 	case hello.NodeID != request.ID:
 		return counter.Errorf(counter.InvalidRequest, "the node at %s is %s, not %s", request.PeerAddr, hello.NodeID, request.ID).WithParam("id")
+	case hello.CommandVersion < fsm.CommandVersion:
+		return counter.Errorf(counter.InvalidRequest, "%s runs a build that cannot read the log (command version %d, needed %d); upgrade it first", request.ID, hello.CommandVersion, fsm.CommandVersion).WithParam("id")
 	case answer.Founded && !n.isMember(request.ID):
 		return counter.Errorf(counter.InvalidRequest, "%s has a log of its own; empty its data directory before it joins", request.ID).WithParam("id")
 	}
