@@ -40,7 +40,7 @@ func (w *watcher) servePoll() {
 			}
 		case <-timer.C:
 			over = true
-		case <-w.ctx.Done():
+		case <-w.gone:
 			return
 		}
 		batch, err := w.cursor.Poll()

@@ -63,7 +63,7 @@ func (w *watcher) serveStream() {
 				continue
 			}
 			progress = true
-		case <-w.ctx.Done():
+		case <-w.gone:
 			return
 		}
 		var err error

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -167,7 +166,7 @@ func (c *call) watch(form form, selections []watch.Selection) *counter.Error {
 	}
 	w := &watcher{
 		form: form, quoted: c.query.quoted, cursor: cursor, pacer: c.pacer(stream),
-		handler: c.handler, w: c.w, ctx: c.r.Context(),
+		handler: c.handler, w: c.w, gone: c.r.Context().Done(),
 	}
 	if failure := w.first(); failure != nil {
 		cursor.Close()
@@ -236,7 +235,7 @@ type watcher struct {
 
 	handler *Handler
 	w       http.ResponseWriter
-	ctx     context.Context // ends when the client has gone
+	gone    <-chan struct{} // closed when the client has gone
 
 	// writeDeadline is when the write that is under way, or the next, is given up.
 	writeDeadline time.Time
@@ -285,7 +284,7 @@ func (w *watcher) sleep(d time.Duration) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-w.ctx.Done():
+	case <-w.gone:
 		return false
 	}
 }
