@@ -29,6 +29,7 @@ type cluster struct {
 	dir    string // of a cluster that was started here, else empty
 	leader string // base URLs
 	node   string // the node with the watchers
+	term   uint64 // at the beginning
 }
 
 // openCluster starts a cluster, or finds the one that was named.
@@ -82,25 +83,41 @@ func (c *cluster) call(ctx context.Context, command string) error {
 	return nil
 }
 
+// view is what a node says of the cluster.
+type view struct {
+	Term    uint64
+	Leader  struct{ ID, URL string }
+	Members []struct{ ID, URL string }
+}
+
+func viewOf(ctx context.Context, base string) (v view, err error) {
+	err = get(ctx, base+"/v1/cluster", func(r *bufio.Reader) error { return json.NewDecoder(r).Decode(&v) })
+	return v, err
+}
+
 // find asks a node who leads, and chooses the node with the watchers.
 func (c *cluster) find(ctx context.Context, endpoint, node string) error {
 	if err := checkLoopback(endpoint); err != nil {
 		return err
 	}
-	var view struct {
-		Leader  struct{ ID, URL string }
-		Members []struct{ ID, URL string }
-	}
-	if err := get(ctx, endpoint+"/v1/cluster", func(r *bufio.Reader) error { return json.NewDecoder(r).Decode(&view) }); err != nil {
+	v, err := viewOf(ctx, endpoint)
+	if err != nil {
 		return err
 	}
-	for _, member := range view.Members {
-		if (member.ID == view.Leader.ID) == (node == "leader") {
-			c.leader, c.node = view.Leader.URL, member.URL
+	for _, member := range v.Members {
+		if (member.ID == v.Leader.ID) == (node == "leader") {
+			c.leader, c.node, c.term = v.Leader.URL, member.URL, v.Term
 			return errors.Join(checkLoopback(c.leader), checkLoopback(c.node))
 		}
 	}
 	return fmt.Errorf("%s knows no %s", endpoint, node)
+}
+
+// elections is how many terms have begun since the beginning. On a machine that
+// is not overloaded it is none.
+func (c *cluster) elections(ctx context.Context) (uint64, error) {
+	v, err := viewOf(ctx, c.node)
+	return v.Term - c.term, err
 }
 
 // checkLoopback refuses to put load on anything but this machine.

@@ -29,6 +29,8 @@ type crowdResult struct {
 	Groups            int         `json:"groups"`
 	Changes           int         `json:"changes"`
 	ChangesPerSecond  float64     `json:"changesPerSecond"`
+	Failed            int         `json:"failed"`    // writes, for which there is no latency
+	Elections         uint64      `json:"elections"` // since before the measurement
 	Delivered         int64       `json:"delivered"`
 	FromSending       percentiles `json:"fromSending"`
 	FromReply         percentiles `json:"fromReply"`
@@ -79,7 +81,10 @@ func (shape crowd) run(ctx context.Context, o options, c *cluster) (result, erro
 	if err != nil {
 		return nil, err
 	}
-	newest := made.newest()
+	newest, err := made.newest(ctx, c.leader, run)
+	if err != nil {
+		return nil, err
+	}
 	w.settle(ctx, newest)
 	w.close()
 
@@ -89,7 +94,8 @@ func (shape crowd) run(ctx context.Context, o options, c *cluster) (result, erro
 	r.Faults, r.whyConnectionEnds = w.verdict(newest)
 	r.measure(w, made)
 	r.ChangesPerSecond = float64(r.Changes) / took.Seconds()
-	return r, nil
+	r.Elections, err = c.elections(ctx)
+	return r, err
 }
 
 // runName sets the groups of this run apart from those of others.
@@ -100,17 +106,22 @@ func (r *crowdResult) measure(w *watchers, made *changes) {
 	var fromSending, fromReply, writing []time.Duration
 	for _, watcher := range w.all {
 		for _, a := range watcher.arrivals {
-			of := made.byGroup[a.group][a.value-1]
+			of, known := made.of(a.group, a.value)
+			if !known {
+				continue
+			}
 			fromSending = append(fromSending, a.at-of.sent)
 			fromReply = append(fromReply, a.at-of.replied)
 		}
 	}
 	for _, group := range made.byGroup {
 		for _, of := range group {
-			writing = append(writing, of.replied-of.sent)
+			if of != (change{}) {
+				writing = append(writing, of.replied-of.sent)
+			}
 		}
 	}
-	r.Changes = len(writing)
+	r.Changes, r.Failed = len(writing), made.failed
 	r.FromSending, r.FromReply, r.Writing = percentilesOf(fromSending), percentilesOf(fromReply), percentilesOf(writing)
 }
 
@@ -130,6 +141,7 @@ func (r *crowdResult) String() string {
 	fmt.Fprintf(&b, "  memory         %.1f KB a connection, beside %.0f MB without any%s\n", r.BytesPerWatcher/1000, r.ResidentBefore/1e6,
 		verdict(r.shape.bytesLimit > 0, r.BytesPerWatcher <= r.shape.bytesLimit, "at most %.0f KB", r.shape.bytesLimit/1000))
 	fmt.Fprintf(&b, "  processor      %.2f cores for this node\n", r.NodeCores)
+	fmt.Fprintf(&b, "  disturbances   %d elections, %d failed writes\n", r.Elections, r.Failed)
 	fmt.Fprintf(&b, "  faults         %d missing, %d misplaced, %d resets, %d connections ended\n",
 		r.Faults.Missing, r.Faults.Misplaced, r.Faults.Resets, r.Faults.Ended)
 	return b.String()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -46,10 +47,22 @@ func (w *writer) increase(group string) (value, revision int64, err error) {
 // change is when one was made, since watchers.start.
 type change struct{ sent, replied time.Duration }
 
+// value returns what the counter is.
+func (w *writer) value(group string) (int64, error) {
+	reply, err := w.conn.do(request("GET", "/v1/groups/"+group+"/counters", ""))
+	if err != nil || !bytes.Contains(reply, counterField) {
+		return 0, err
+	}
+	return numberAfter(reply, counterField)
+}
+
+var counterField = []byte(`"n":`)
+
 // changes are those of a measurement.
 type changes struct {
 	mu      sync.Mutex
-	byGroup [][]change // that which made the value v is at v-1
+	byGroup [][]change // that which made the value v is at v-1; zero if its writer does not know
+	failed  int        // some of which may have been made
 }
 
 func (c *changes) add(group int, value int64, made change) {
@@ -61,27 +74,48 @@ func (c *changes) add(group int, value int64, made change) {
 	c.byGroup[group][value-1] = made
 }
 
-// newest is the last value of each group.
-func (c *changes) newest() []int64 {
-	values := make([]int64, len(c.byGroup))
-	for group, changes := range c.byGroup {
-		values[group] = int64(len(changes))
+func (c *changes) addFailed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed++
+}
+
+// of returns when a change was made, if that is known.
+func (c *changes) of(group, value int32) (made change, known bool) {
+	if int(value) <= len(c.byGroup[group]) {
+		made = c.byGroup[group][value-1]
 	}
-	return values
+	return made, made != change{}
+}
+
+// newest reads the last value of each group, which is how many changes were made.
+func (c *changes) newest(ctx context.Context, base, run string) ([]int64, error) {
+	w, err := openWriter(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	defer w.conn.close()
+	values := make([]int64, len(c.byGroup))
+	for group := range values {
+		if values[group], err = w.value(groupName(run, group)); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
 // makeChanges makes changes at a rate, by turns in all groups, until the time is
-// over. A change that fails ends it, as nobody knows then what watchers must see.
-func makeChanges(ctx context.Context, leader, run string, shape crowd, duration time.Duration, now func() time.Duration) (*changes, error) {
+// over. A change that fails is not made again.
+func makeChanges(ctx context.Context, base, run string, shape crowd, duration time.Duration, now func() time.Duration) (*changes, error) {
 	made := &changes{byGroup: make([][]change, shape.groups)}
 	begin, interval := now(), time.Second/time.Duration(shape.rate)
 	var next atomic.Int64
 	err := inParallel(min(writersMax, shape.rate), func() error {
-		w, err := openWriter(ctx, leader)
+		w, err := openWriter(ctx, base)
 		if err != nil {
 			return err
 		}
-		defer w.conn.close()
+		defer func() { w.conn.close() }()
 		for {
 			i := int(next.Add(1)) - 1
 			due := time.Duration(i) * interval
@@ -92,10 +126,15 @@ func makeChanges(ctx context.Context, leader, run string, shape crowd, duration 
 			group := i % shape.groups
 			sent := now()
 			value, _, err := w.increase(groupName(run, group))
-			if err != nil {
+			if err == nil {
+				made.add(group, value, change{sent, now()})
+				continue
+			}
+			made.addFailed()
+			w.conn.close()
+			if w.conn, err = dial(ctx, base, writerBufferBytes); err != nil {
 				return err
 			}
-			made.add(group, value, change{sent, now()})
 		}
 	})
 	return made, err
