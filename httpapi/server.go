@@ -11,7 +11,8 @@ import (
 )
 
 // Bounds of a connection. There is no bound on writing a reply here, because a
-// watch writes for hours: each reply sets its own.
+// watch writes for hours: each reply sets its own. That on reading does not end
+// a watch: net/http lifts it when the request has been read.
 const (
 	headerTimeout  = 5 * time.Second  // from the first byte of a request to the end of its header
 	readTimeout    = 15 * time.Second // ... to the end of its body

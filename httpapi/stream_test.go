@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tally/counter"
 	"tally/httpapi"
 	"tally/peer/pipenet"
 )
@@ -182,6 +183,38 @@ func TestStreamOfMany(t *testing.T) {
 			t.Errorf("got %v %+v", ok, m)
 		}
 		last.close()
+	})
+}
+
+// TestGroupAheadOfOthers: a reset can show what the hub has yet to publish. That
+// is not told again, neither in the stream nor after a resume at any message.
+func TestGroupAheadOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := serveStreams(t)
+		a.increase("a", "x")
+		cursor := a.get("/v1/watch?group=a").many().Cursor
+		a.backend.publisher = nil // applied, and on the way to the hub
+		a.increase("a", "x")
+		a.do("POST", "/v1/batch", `{"operations":[{"op":"increase","group":"a","counters":{"y":1}},{"op":"increase","group":"b","counters":{"y":1}}]}`).ok()
+		event := func(revision uint64, group, key string) counter.Event {
+			return counter.Event{Revision: revision, Kind: counter.Increase, Group: group, Key: key, Value: 1, Delta: 1}
+		}
+		s := a.open(t, "/v1/watch?group=a&group=b&cursor="+cursor)
+		ids := []string{s.many("b reset")}
+		early := a.get("/v1/watch?wait=0&group=a&group=b&cursor=" + ids[0]).many()
+		a.hub.Publish(102, []counter.Event{event(102, "a", "x")})
+		ids = append(ids, s.many("a increase x"))
+		a.hub.Publish(103, []counter.Event{event(103, "a", "y"), event(103, "b", "y")})
+		ids = append(ids, s.many("a increase y"))
+		a.hub.Publish(104, []counter.Event{event(104, "b", "z")})
+		ids = append(ids, s.many("b increase z"))
+		s.close()
+		want := []string{"a increase x, a increase y, b increase z", "a increase y, b increase z", "b increase z", ""}
+		for i, id := range append(ids, early.Cursor) {
+			if got := a.get("/v1/watch?wait=0&group=a&group=b&cursor=" + id).many(); got.kinds() != want[i%len(ids)] {
+				t.Errorf("after message %d: %s, want %s", i, got.kinds(), want[i%len(ids)])
+			}
+		}
 	})
 }
 

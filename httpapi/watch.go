@@ -253,10 +253,6 @@ func (w *watcher) first() (err error) {
 // serve waits and replies until the watch is over.
 func (w *watcher) serve() {
 	defer w.cursor.Close()
-	// The server's time for reading a request has begun to run with its header;
-	// when it ends, net/http ends the request's context. Not every
-	// ResponseWriter has deadlines; those that do not are in memory.
-	_ = http.NewResponseController(w.w).SetReadDeadline(time.Time{})
 	figures := &w.handler.metrics.polls
 	if w.stream {
 		figures = &w.handler.metrics.streams
