@@ -30,7 +30,7 @@ func (p *pacer) delay(now time.Time, interval time.Duration) time.Duration {
 
 // replied takes note of a reply.
 func (p *pacer) replied(now time.Time, interval time.Duration) {
-	if credit := now.Add(-paceBurst * interval); p.free.Before(credit) {
+	if credit := now.Add(-(paceBurst - 1) * interval); p.free.Before(credit) {
 		p.free = credit
 	}
 	p.free = p.free.Add(interval)

@@ -209,6 +209,11 @@ func TestGroupAheadOfOthers(t *testing.T) {
 		a.hub.Publish(104, []counter.Event{event(104, "b", "z")})
 		ids = append(ids, s.many("b increase z"))
 		s.close()
+		again := a.open(t, "/v1/watch?group=a&group=b", "Last-Event-ID", ids[0])
+		if id := again.many("a increase x"); id != ids[1] {
+			t.Errorf("after a resume the same message has the ID %s, and had %s", id, ids[1])
+		}
+		again.close()
 		want := []string{"a increase x, a increase y, b increase z", "a increase y, b increase z", "b increase z", ""}
 		for i, id := range append(ids, early.Cursor) {
 			if got := a.get("/v1/watch?wait=0&group=a&group=b&cursor=" + id).many(); got.kinds() != want[i%len(ids)] {

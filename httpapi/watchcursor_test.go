@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"tally/watch"
 )
@@ -142,34 +141,6 @@ func TestDamagedCursors(t *testing.T) {
 		damaged[rand.IntN(len(damaged))] ^= 1 << rand.IntN(7)
 		if _, ok := decodeWatchCursor(string(damaged)); ok {
 			t.Errorf("%s is taken, made of %s", damaged, text)
-		}
-	}
-}
-
-func TestPacer(t *testing.T) {
-	const interval = 20 * time.Millisecond
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	p := new(pacer)
-	for i := range 10 {
-		if wait := p.delay(now, interval); wait > 0 {
-			t.Errorf("reply %d after a quiet time waits %v", i, wait)
-		}
-		p.replied(now, interval)
-		now = now.Add(time.Microsecond)
-	}
-	for i := range 100 {
-		p.replied(now, interval)
-		wait := p.delay(now, interval)
-		if wait < interval-time.Millisecond || wait > interval {
-			t.Fatalf("busy, reply %d waits %v", i, wait)
-		}
-		now = now.Add(wait)
-	}
-	now = now.Add(3 * interval)
-	for i, credit := range []bool{true, true, true, false} {
-		p.replied(now, interval)
-		if wait := p.delay(now, interval); (wait <= 0) != credit {
-			t.Errorf("reply %d after three quiet intervals waits %v", i, wait)
 		}
 	}
 }
