@@ -44,8 +44,8 @@ func (n *Node) RemoveMember(ctx context.Context, id string) (counter.Cluster, er
 	return n.changeMembers(ctx, membersRequest{Action: actionRemove, ID: id})
 }
 
-// TransferLeadership hands leadership to the voter with the given ID, or to the
-// one that is furthest along if id is "".
+// TransferLeadership hands leadership to the voter with the given ID, or to any
+// that has caught up if id is "".
 func (n *Node) TransferLeadership(ctx context.Context, id string) (counter.Cluster, error) {
 	return n.changeMembers(ctx, membersRequest{Action: actionTransfer, ID: id})
 }
@@ -257,23 +257,52 @@ func (n *Node) transfer(ctx context.Context, id string) *counter.Error {
 	if id == n.config.NodeID {
 		return nil
 	}
-	var future raft.Future
-	if id == "" {
-		future = n.raft.LeadershipTransfer()
-	} else {
-		server, ok := n.server(id)
-		if !ok || server.Suffrage != raft.Voter {
-			return counter.Errorf(counter.InvalidRequest, "%q is no voter; see GET /v1/cluster", id).WithParam("id")
-		}
-		future = n.raft.LeadershipTransferToServer(server.ID, server.Address)
+	successor, refusal := n.successor(ctx, id)
+	if refusal != nil {
+		return refusal
 	}
-	if err := n.await(ctx, future); err != nil {
+	if err := n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address)); err != nil {
 		if errors.Is(err, raft.ErrNotLeader) {
 			return outcome(err)
 		}
 		return counter.Errorf(counter.Overloaded, "leadership was not handed over: %v; try again", err)
 	}
 	return n.waitForSuccessor(ctx)
+}
+
+// successor returns the voter with the given ID, any if id is "", once it has
+// answered and applied what is committed.
+//
+// The library would begin a transfer to a voter that is gone, and left alone it
+// may choose one. While it tries, which may be longer than an election takes, it
+// refuses every proposal.
+func (n *Node) successor(ctx context.Context, id string) (raft.Server, *counter.Error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	var candidates []string
+	servers := n.servers()
+	caughtUp := make(chan raft.Server, len(servers))
+	for _, server := range servers {
+		candidate := string(server.ID)
+		if candidate == n.config.NodeID || server.Suffrage != raft.Voter || (id != "" && id != candidate) {
+			continue
+		}
+		candidates = append(candidates, candidate)
+		n.spawn(func() {
+			if n.waitCaughtUp(ctx, candidate) == nil {
+				caughtUp <- server
+			}
+		})
+	}
+	if len(candidates) == 0 && id != "" {
+		return raft.Server{}, counter.Errorf(counter.InvalidRequest, "%q is no voter; see GET /v1/cluster", id).WithParam("id")
+	}
+	select {
+	case server := <-caughtUp:
+		return server, nil
+	case <-ctx.Done():
+		return raft.Server{}, counter.Errorf(counter.Overloaded, "leadership was not handed over: %s did not answer or lacks part of the log; start it and try again", strings.Join(candidates, " and "))
+	}
 }
 
 // waitForSuccessor waits until this node knows another leader.

@@ -276,14 +276,12 @@ func (n *Node) handOver(ctx context.Context) {
 		if !n.leads() || len(n.voters()) < 2 || ctx.Err() != nil {
 			return
 		}
-		if err := n.await(ctx, n.raft.LeadershipTransfer()); err != nil {
+		if err := n.transfer(ctx, ""); err != nil {
 			n.logger.Warn("cannot hand over leadership", "error", err)
 			continue
 		}
 		n.logger.Info("leadership handed over")
-		if n.waitForSuccessor(ctx) == nil {
-			pause(ctx, lingering)
-		}
+		pause(ctx, lingering)
 		return
 	}
 }

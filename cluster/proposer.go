@@ -9,6 +9,7 @@ import (
 
 	"tally/counter"
 	"tally/fsm"
+	"tally/peer"
 )
 
 // proposalBytesMax bounds the bytes of all mutations that wait for the log at
@@ -74,7 +75,7 @@ func newProposer(node *Node) *proposer {
 		queue:    make(chan *proposal, node.config.ProposalsMax),
 		inflight: make(chan *proposal, node.config.ProposalsMax),
 		holds:    newHolds(),
-		transfer: transferGuard{longest: 3 * node.config.ElectionTimeout},
+		transfer: transferGuard{longest: 2*node.config.ElectionTimeout + peer.DefaultTimeout},
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"tally/internal/clustertest"
 	"tally/node"
 )
@@ -50,7 +52,8 @@ func deposeLeader(t *testing.T, c *clustertest.Cluster) (fooled bool) {
 	sent := c.Traffic(voter, deposed).Written
 	c.WaitFor("an acknowledgement on its way", func() bool { return c.Traffic(voter, deposed).Written > sent })
 	var background sync.WaitGroup
-	background.Go(func() { deposed.TransferLeadership(successor.ID) })
+	library := deposed.Process().Cluster().Raft()
+	library.LeadershipTransferToServer(raft.ServerID(successor.ID), raft.ServerAddress(successor.ID+":9101"))
 	c.WaitFor("the successor to lead", func() bool { return successor.LeaderID() == successor.ID })
 	if reply := successor.Increase(group, key, 1); !reply.OK() || reply.Counters[key] != 2 {
 		t.Fatalf("the successor answers %v", reply)
@@ -64,7 +67,7 @@ func deposeLeader(t *testing.T, c *clustertest.Cluster) (fooled bool) {
 			}
 		})
 	}
-	verified := deposed.Process().Cluster().Raft().VerifyLeader().Error() == nil
+	verified := library.VerifyLeader().Error() == nil
 	fooled = verified && deposed.ReadStale(group).Counters[key] == 1
 	background.Wait()
 

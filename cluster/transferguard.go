@@ -12,7 +12,8 @@ var errStuckTransfer = errors.New("the Raft library refuses every proposal becau
 // transferGuard notices the library's stuck flag: a leader that steps down while
 // it brings the target of a transfer up to date leaves "transfer in progress"
 // set, and if it is elected again it refuses every proposal for good
-// (hashicorp/raft#696). A transfer of its own ends within one election timeout.
+// (hashicorp/raft#696). A transfer that fails ends within an election timeout
+// and the time that one message to its target may take.
 //
 // It belongs to proposer.answer alone.
 type transferGuard struct {

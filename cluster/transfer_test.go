@@ -1,0 +1,79 @@
+package cluster_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"tally/internal/clustertest"
+)
+
+// A leader that refuses every change because of a transfer that ended long ago
+// (hashicorp/raft#696) ends itself; its next process has no such flag.
+func TestLeaderStuckInATransferEndsItself(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		mustIncrease(t, leader, 1)
+		if !leader.Process().Cluster().LeaveTransferFlag() {
+			t.Fatal("the library has no such flag any more: transferGuard may go")
+		}
+		stuck := time.Now()
+		c.WaitFor("a change", func() bool { return c.Others(leader)[0].Increase(group, key, 1).OK() })
+		if err := leader.WaitFailure(); !strings.Contains(err.Error(), "hashicorp/raft#696") {
+			t.Errorf("the leader ended itself with %v", err)
+		}
+		if waited := time.Since(stuck); waited > 10*time.Second {
+			t.Errorf("no change for %v", waited)
+		}
+		leader.Start()
+		c.WaitAgree()
+	})
+}
+
+// A transfer to a node that is gone is refused before the library tries: while
+// it does, it refuses all changes.
+func TestTransfersBehindAPartitionCostNothing(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		target := c.Others(leader)[0]
+		c.Isolate(target)
+		mustIncrease(t, leader, 1) // now the target lacks an entry
+		for range 3 {
+			if reply := leader.TransferLeadership(target.ID); reply.OK() {
+				t.Fatalf("leadership went behind the partition: %v", reply)
+			}
+			start := time.Now()
+			mustIncrease(t, leader, 1)
+			if waited := time.Since(start); waited > 100*time.Millisecond {
+				t.Errorf("the next change took %v", waited)
+			}
+		}
+		if !leader.Running() {
+			t.Fatalf("the leader ended itself with %v", leader.Failure())
+		}
+		c.Heal()
+		c.WaitAgree()
+	})
+}
+
+// A leader that stops hands over to one that is there, whoever is gone.
+func TestCleanStopHandsOverToANodeThatIsThere(t *testing.T) {
+	for _, gone := range []int{0, 1} {
+		clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+			leader := c.WaitLeader()
+			c.WaitAgree()
+			stays := c.Others(leader)[1-gone]
+			c.Isolate(c.Others(leader)[gone])
+			start := time.Now()
+			if err := leader.Close(); err != nil {
+				t.Error(err)
+			}
+			if stays.LeaderID() != stays.ID {
+				t.Errorf("%s does not lead after %s has stopped", stays.ID, leader.ID)
+			}
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("stopping took %v", took)
+			}
+		})
+	}
+}
