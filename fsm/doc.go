@@ -18,6 +18,11 @@
 //	group.go       the counters of one group in one packed string
 //	shape.go       lists of keys, shared by the groups that have them
 //	shards.go      all groups; copy on write while a snapshot is out
+//	idempotency.go the requests decided under an idempotency key, and what is forgotten
+//	attempt.go     what makes two attempts the same
+//	replay.go      what was decided, packed; the answer to another attempt
+//	pages.go       the entries of that table in order; copy on write likewise
+//	epochs.go      what is shared with a snapshot and must be copied
 //	hash.go        the hash of the whole state, kept up to date by each change
 //	snapshot.go    the snapshot's bytes, written
 //	restore.go     the same, read and verified

@@ -8,8 +8,9 @@ import (
 )
 
 // The state hash tells whether nodes hold the same state. It covers everything
-// a later answer can depend on: the counters with their revisions, log time,
-// cluster ID, members, and the term of the last term command. The applied index
+// a later answer can depend on: the counters with their revisions, the
+// idempotency table, log time, cluster ID, members, and the term of the last
+// term command. The applied index
 // stands beside it (counter.StateHash) and is not in it.
 //
 // Sets enter as the sum of their elements' hashes, modulo 2^64, so that a change
@@ -34,9 +35,11 @@ func memberHash(m Member) uint64 { return xxhash.Sum64(appendMember(nil, m)) }
 
 // hash returns the hash of the whole state. It costs the same for every state.
 func (s *state) hash() uint64 {
-	var parts [64]byte
+	var parts [128]byte
 	text := binary.BigEndian.AppendUint64(parts[:0], s.groupsHash)
 	text = binary.BigEndian.AppendUint64(text, s.membersHash)
+	text = binary.BigEndian.AppendUint64(text, s.idempotency.hash)
+	text = binary.BigEndian.AppendUint64(text, uint64(s.idempotency.mark))
 	text = binary.BigEndian.AppendUint64(text, uint64(s.timeMs))
 	text = binary.BigEndian.AppendUint64(text, s.termCommand)
 	text = append(text, s.clusterID...)

@@ -48,6 +48,7 @@ type Machine struct {
 	publisher Publisher
 	fatal     func(error)
 	metrics   *metrics
+	limits    idempotencyLimits
 
 	mu          sync.RWMutex
 	state       *state
@@ -59,8 +60,10 @@ type Machine struct {
 var _ raft.BatchingFSM = (*Machine)(nil)
 
 // NewMachine returns a machine that has applied nothing.
-func NewMachine(config Config) *Machine {
-	m := &Machine{logger: config.Logger, publisher: config.Publisher, fatal: config.Fatal, state: newState()}
+func NewMachine(config Config) *Machine { return newMachine(config, productLimits()) }
+
+func newMachine(config Config, limits idempotencyLimits) *Machine {
+	m := &Machine{logger: config.Logger, publisher: config.Publisher, fatal: config.Fatal, limits: limits, state: newState(limits)}
 	if m.logger == nil {
 		m.logger = hclog.NewNullLogger()
 	}
@@ -108,6 +111,8 @@ func (m *Machine) applyEntry(entry *raft.Log) *Applied {
 	m.metrics.entries.Inc()
 	switch {
 	case applied == nil:
+	case applied.replayed():
+		m.metrics.replays.Inc() // it was published when it was applied
 	case applied.Err != nil:
 		m.metrics.refusals.Inc()
 	case command.Type == TypeMutation && m.publisher != nil:
@@ -163,7 +168,7 @@ func (m *Machine) fail(err error) *Applied {
 }
 
 // Snapshot takes hold of the whole state in the time it takes to copy one
-// pointer for each shard. It fails when the machine has stopped: Raft would
+// pointer for each shard and page. It fails when the machine has stopped: Raft would
 // take the snapshot for one that includes the entry that was not applied.
 func (m *Machine) Snapshot() (raft.FSMSnapshot, error) {
 	m.mu.Lock()
@@ -171,21 +176,14 @@ func (m *Machine) Snapshot() (raft.FSMSnapshot, error) {
 	if m.failed != nil {
 		return nil, m.failed
 	}
-	groups := m.state.groups
-	view := groups.freeze()
-	return &snapshot{
-		header:  m.state.header,
-		view:    view,
-		hash:    m.state.hash(),
-		release: func() { m.thaw(groups, view) },
-		metrics: m.metrics,
-	}, nil
-}
-
-func (m *Machine) thaw(groups *shards, v *view) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	groups.thaw(v)
+	state := m.state
+	view := state.freeze()
+	release := func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		state.thaw(view) // by now m may have another
+	}
+	return &snapshot{view: view, release: release, metrics: m.metrics}, nil
 }
 
 // Restore replaces the state by that of a snapshot. The snapshot is verified as
@@ -193,7 +191,7 @@ func (m *Machine) thaw(groups *shards, v *view) {
 // the state is what it was. The caller closes source.
 func (m *Machine) Restore(source io.ReadCloser) error {
 	defer m.metrics.time(m.metrics.restore)()
-	restored, err := readState(source)
+	restored, err := readState(source, m.limits)
 	if err != nil {
 		return err
 	}

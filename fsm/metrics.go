@@ -11,6 +11,7 @@ type metrics struct {
 	apply    prometheus.Histogram
 	entries  prometheus.Counter
 	refusals prometheus.Counter
+	replays  prometheus.Counter
 	persist  prometheus.Histogram
 	restore  prometheus.Histogram
 	restores prometheus.Counter
@@ -38,6 +39,7 @@ func newMetrics(registerer prometheus.Registerer, m *Machine) *metrics {
 		apply:    histogram("tally_fsm_apply_seconds", "Time to apply a batch of log entries.", shortTimes),
 		entries:  count("tally_fsm_entries_total", "Log entries applied."),
 		refusals: count("tally_fsm_refusals_total", "Commands that the state machine refused."),
+		replays:  count("tally_fsm_replays_total", "Commands that were answered with the result of an earlier attempt."),
 		persist:  histogram("tally_fsm_snapshot_persist_seconds", "Time to write a snapshot.", longTimes),
 		restore:  histogram("tally_fsm_restore_seconds", "Time to read, verify and take over a snapshot.", longTimes),
 		restores: count("tally_fsm_restores_total", "Snapshots that replaced the state."),
@@ -45,8 +47,12 @@ func newMetrics(registerer prometheus.Registerer, m *Machine) *metrics {
 	if registerer == nil {
 		return ms
 	}
-	registerer.MustRegister(ms.apply, ms.entries, ms.refusals, ms.persist, ms.restore, ms.restores,
+	registerer.MustRegister(ms.apply, ms.entries, ms.refusals, ms.replays, ms.persist, ms.restore, ms.restores,
 		gauge("tally_fsm_groups", "Groups that have counters.", func(s *state) float64 { return float64(s.groups.count) }),
+		gauge("tally_fsm_idempotency_keys", "Idempotency keys that are remembered.", func(s *state) float64 { return float64(s.idempotency.entries.count) }),
+		gauge("tally_fsm_idempotency_result_bytes", "Bytes of the results that are remembered.", func(s *state) float64 { return float64(s.idempotency.resultBytes) }),
+		gauge("tally_fsm_idempotency_mark_seconds", "Time up to which idempotency keys may have been forgotten, as Unix time.",
+			func(s *state) float64 { return float64(s.idempotency.markAt(s.timeMs)) / 1000 }),
 		gauge("tally_fsm_applied_index", "Index of the last log entry applied.", func(s *state) float64 { return float64(s.appliedIndex) }),
 		gauge("tally_fsm_log_time_seconds", "Log time, as Unix time.", func(s *state) float64 { return float64(s.timeMs) / 1000 }),
 	)

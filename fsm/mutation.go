@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"strconv"
 	"strings"
 
 	"tally/counter"
@@ -20,28 +19,19 @@ type undo struct {
 	before group
 }
 
-// mutate applies all operations of the mutation in order, or none. Each
-// operation, and its condition, sees what the operations before it did: to a
-// group that an earlier operation of the batch changed, the modRevision is
-// that of this very mutation.
-func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.Outcome, *counter.Error) {
-	// The leader has checked it before. A leader of another build may have
-	// checked less, and its mistake must not become a different state.
-	if err := m.Check(); err != nil {
-		return nil, err
-	}
+// mutate applies all operations of a mutation that was checked in order, or
+// none. Each operation, and its condition, sees what the operations before it
+// did: to a group that an earlier operation of the batch changed, the
+// modRevision is that of this very mutation.
+func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.Outcome, *refusal) {
 	s.scratch.undo = s.scratch.undo[:0]
 	outcomes := make([]counter.Outcome, len(m.Operations))
 	for i := range m.Operations {
 		operation := &m.Operations[i]
-		err := s.operate(operation, &outcomes[i])
-		if err != nil {
+		if refusal := s.operate(operation, &outcomes[i]); refusal != nil {
 			s.takeBack()
-			if m.Batch {
-				at := i // taking the address of i would put it on the heap for every operation
-				err.Operation = &at
-			}
-			return nil, err
+			refusal.operation = i
+			return nil, refusal
 		}
 		if events != nil {
 			*events = s.appendEvents(*events, m, operation, &outcomes[i])
@@ -59,11 +49,11 @@ func (s *state) takeBack() {
 }
 
 // operate applies one operation and fills in its outcome.
-func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *counter.Error {
+func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *refusal {
 	name := nameOf(o.Group)
 	old := s.groups.get(name)
-	if err := checkCondition(o.Condition, old); err != nil {
-		return err
+	if found := old.modRevision(); o.Condition.Checked && o.Condition.ModRevision != found {
+		return &refusal{code: counter.RevisionMismatch, found: int64(found)}
 	}
 	outcome.Group = o.Group
 	cells := &s.scratch.cells
@@ -76,9 +66,10 @@ func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *counter
 	} else {
 		outcome.Counters = make([]counter.Counter, len(o.Counters))
 		for i, given := range o.Counters {
-			value, err := cells.change(o, given, s.appliedIndex)
-			if err != nil {
-				return err
+			value, refusal := cells.change(o.Kind, given, s.appliedIndex)
+			if refusal != nil {
+				refusal.counter = i
+				return refusal
 			}
 			outcome.Counters[i] = counter.Counter{Key: given.Key, Value: value}
 		}
@@ -87,40 +78,21 @@ func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *counter
 	return nil
 }
 
-func checkCondition(condition counter.Condition, g group) *counter.Error {
-	found := g.modRevision()
-	if !condition.Checked || condition.ModRevision == found {
-		return nil
-	}
-	switch {
-	case found == 0:
-		return counter.Errorf(counter.RevisionMismatch, "the group has no counters, and modRevision %d was asked for; read the group again and decide anew", condition.ModRevision)
-	case condition.ModRevision == 0:
-		return counter.Errorf(counter.RevisionMismatch, "the group exists already, with modRevision %d; read it and decide anew", found)
-	}
-	return counter.Errorf(counter.RevisionMismatch, "the group's modRevision is %d, and %d was asked for; read the group again and decide anew", found, condition.ModRevision)
-}
-
 // change sets, increases or decreases one counter and returns its new value.
-func (c *cells) change(o *counter.Operation, given counter.Counter, revision uint64) (int64, *counter.Error) {
+func (c *cells) change(kind counter.Kind, given counter.Counter, revision uint64) (int64, *refusal) {
 	at, found := c.find(given.Key)
 	var old int64
 	if found {
 		old = c.cells[at].value
 	}
-	value, fits := compute(o.Kind, old, given.Value)
-	if !fits {
-		return 0, counter.Errorf(counter.OutOfRange,
-			"the counter %s is %d; to %s it by %d gives no signed 64-bit integer, and nothing was changed; send a smaller value, or set the counter",
-			strconv.QuoteToASCII(given.Key), old, o.Kind, given.Value)
-	}
+	value, fits := compute(kind, old, given.Value)
 	switch {
+	case !fits:
+		return 0, &refusal{code: counter.OutOfRange, found: old}
 	case found:
 		c.cells[at].value, c.cells[at].modRevision = value, revision
 	case c.count == counter.GroupCountersMax:
-		return 0, counter.Errorf(counter.TooManyCounters,
-			"the group has %d counters, which is the limit, and %s is not one of them; nothing was changed; delete a counter or use another group",
-			c.count, strconv.QuoteToASCII(given.Key))
+		return 0, &refusal{code: counter.TooManyCounters}
 	default:
 		c.insert(at, cell{key: given.Key, value: value, modRevision: revision})
 	}

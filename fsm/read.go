@@ -44,6 +44,12 @@ func (m *Machine) List(prefix, after string, limit int) []counter.GroupSummary {
 	return summaries
 }
 
+func (m *Machine) thaw(groups *shards, v *view) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	groups.thaw(v)
+}
+
 type listed struct {
 	id    string
 	group group
@@ -81,6 +87,28 @@ func (s *smallest) shrink() {
 func (s *smallest) result() []listed {
 	s.shrink()
 	return s.kept
+}
+
+// Lookup returns the answer to an attempt of a mutation with an idempotency key,
+// if it is settled without a log entry: the first attempt was decided here, the
+// key belongs to another request, or the key is a UUIDv7 that may have been
+// forgotten. It changes nothing.
+//
+// What is known is true for good, whoever leads. What is not known may have been
+// decided by an entry that is not applied here: only a leader that has applied a
+// command of its term may go on to propose. A key from the future is not known,
+// because log time stands still while nothing is proposed; applying it decides.
+//
+// The mutation must have passed its Check. known is false without a key.
+func (m *Machine) Lookup(mutation *counter.Mutation) (applied *Applied, known bool) {
+	if mutation.IdempotencyKey == "" {
+		return nil, false
+	}
+	a := newAttempt(mutation, new([]byte))
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	applied = m.state.settled(&a, mutation)
+	return applied, applied != nil
 }
 
 // AppliedIndex returns the index of the last entry that this state machine has

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"strings"
 
 	"tally/counter"
@@ -21,8 +22,8 @@ var ErrSnapshot = errors.New("the snapshot is not usable")
 // every limit, the order, that numbers have their one spelling, that nothing is
 // missing or left over, and that the state it makes has the hash that the
 // writer's state had.
-func readState(source io.Reader) (*state, error) {
-	l := loader{sections: sectionReader{source: source, sum: sha256.New()}, state: newState()}
+func readState(source io.Reader, limits idempotencyLimits) (*state, error) {
+	l := loader{sections: sectionReader{source: source, sum: sha256.New()}, state: newState(limits)}
 	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
@@ -34,10 +35,12 @@ type loader struct {
 	sections sectionReader
 	state    *state
 
-	groupCount uint64 // as the meta section says
-	stateHash  uint64 // likewise
+	groupCount   uint64 // as the meta section says
+	requestCount uint64 // likewise
+	stateHash    uint64 // likewise
 
-	last groupName // the group before, to check the order
+	last        groupName // the group before, to check the order
+	lastRequest recordKey // the request before, likewise
 }
 
 func (l *loader) load() error {
@@ -50,6 +53,7 @@ func (l *loader) load() error {
 	if err := l.section(sectionMembers, l.members); err != nil {
 		return err
 	}
+	due := "groups, requests or the end"
 	for {
 		kind, content, err := l.sections.next()
 		switch {
@@ -57,10 +61,15 @@ func (l *loader) load() error {
 			return err
 		case kind == sectionEnd:
 			return l.finish(content)
-		case kind != sectionGroups:
-			return fmt.Errorf("a section of kind %d stands where groups or the end are due", kind)
+		case kind == sectionGroups && l.state.idempotency.entries.count == 0:
+			err = l.read(kind, content, l.groups)
+		case kind == sectionRequests:
+			due = "requests or the end"
+			err = l.read(kind, content, l.requests)
+		default:
+			return fmt.Errorf("a section of kind %d stands where %s are due", kind, due)
 		}
-		if err := l.read(kind, content, l.groups); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -95,7 +104,16 @@ func (l *loader) meta(r *reader) {
 	h.termCommand = r.uvarint()
 	h.clusterID = strings.Clone(r.string())
 	l.groupCount = r.uvarint()
+	l.requestCount = r.uvarint()
+	mark := r.uvarint()
 	l.stateHash = r.uint64()
+	l.state.idempotency.mark = int64(mark)
+	if h.timeMs < 0 {
+		r.failf("log time is %d", h.timeMs)
+	}
+	if mark > math.MaxInt64 {
+		r.failf("the mark is %d", mark)
+	}
 	if len(h.clusterID) > IdentityBytesMax {
 		r.failf("the cluster ID has %d bytes", len(h.clusterID))
 	}
@@ -220,6 +238,54 @@ func (r *reader) packed(count int, appliedIndex uint64) {
 	}
 }
 
+// requests reads entries of the idempotency table.
+func (l *loader) requests(r *reader) {
+	table := l.state.idempotency
+	for r.err == nil && r.remaining() > 0 {
+		record := []byte(r.string())
+		if r.err != nil {
+			return
+		}
+		if err := l.checkRequest(record); err != nil {
+			r.fail(err)
+			return
+		}
+		l.lastRequest = recordKey(record[:recordKeyBytes])
+		table.entries.append(record)
+		e := parseEntry(record)
+		table.added(&e, record)
+	}
+}
+
+// checkRequest says what is wrong with a record as an entry of the idempotency
+// table. Only an equal request can tell whether its result makes sense.
+func (l *loader) checkRequest(record []byte) error {
+	if len(record) < entryResultAt {
+		return fmt.Errorf("a request of %d bytes", len(record))
+	}
+	if l.state.idempotency.entries.count > 0 && bytes.Compare(record[:recordKeyBytes], l.lastRequest[:]) <= 0 {
+		return fmt.Errorf("request %x is out of order", record[:recordKeyBytes])
+	}
+	e := parseEntry(record)
+	if unknown := record[entryFlagsAt] &^ (flagBare | flagRefused); unknown != 0 {
+		return fmt.Errorf("request %x has the unknown flags %#x", e.key, unknown)
+	}
+	var aheadMaxMs int64
+	if !e.bare {
+		aheadMaxMs = l.state.idempotency.limits.aheadMaxMs
+	}
+	if e.timeMs < 0 || e.timeMs-l.state.timeMs > aheadMaxMs {
+		return fmt.Errorf("request %x is of %d, and log time is %d", e.key, e.timeMs, l.state.timeMs)
+	}
+	if _, twice := l.state.idempotency.bare[e.key]; e.bare && twice {
+		return fmt.Errorf("request %x is there twice", e.key)
+	}
+	if e.revision == 0 || e.revision > l.state.appliedIndex {
+		return fmt.Errorf("request %x has revision %d, and the applied index is %d", e.key, e.revision, l.state.appliedIndex)
+	}
+	return nil
+}
+
 // finish checks what only the whole snapshot can tell.
 func (l *loader) finish(content string) error {
 	if content != "" {
@@ -230,6 +296,13 @@ func (l *loader) finish(content string) error {
 	}
 	if count := uint64(l.state.groups.count); count != l.groupCount {
 		return fmt.Errorf("it has %d groups where %d were written", count, l.groupCount)
+	}
+	table := l.state.idempotency
+	if count := uint64(table.entries.count); count != l.requestCount {
+		return fmt.Errorf("it has %d requests where %d were written", count, l.requestCount)
+	}
+	if table.isOverfull() {
+		return fmt.Errorf("%d requests with results of %d bytes are more than the idempotency table holds", table.entries.count, table.resultBytes)
 	}
 	if hash := l.state.hash(); hash != l.stateHash {
 		return fmt.Errorf("its state hash is %s where %s was written", hashText(hash), hashText(l.stateHash))

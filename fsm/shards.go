@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -31,10 +30,8 @@ func (n groupName) shard() int { return int(n.hash % shardCount) }
 // view holds never changes and is read without any.
 type shards struct {
 	shards [shardCount]shard
-	count  int      // of groups
-	epoch  uint64   // of the maps that are made now
-	shared uint64   // maps of this epoch and of older ones are held by a view
-	views  []uint64 // epochs of the views that are out
+	count  int // of groups
+	epochs epochs
 }
 
 type shard struct {
@@ -49,7 +46,7 @@ type view struct {
 	groups [shardCount]map[string]group
 }
 
-func newShards() *shards { return &shards{epoch: 1} }
+func newShards() *shards { return &shards{epochs: newEpochs()} }
 
 func (s *shards) get(name groupName) group { return s.shards[name.shard()].groups[name.id] }
 
@@ -59,9 +56,9 @@ func (s *shards) put(name groupName, g group) {
 	sh := &s.shards[name.shard()]
 	switch {
 	case sh.groups == nil:
-		sh.groups, sh.epoch = make(map[string]group), s.epoch
-	case sh.epoch <= s.shared:
-		sh.groups, sh.epoch = maps.Clone(sh.groups), s.epoch
+		sh.groups, sh.epoch = make(map[string]group), s.epochs.current
+	case s.epochs.isShared(sh.epoch):
+		sh.groups, sh.epoch = maps.Clone(sh.groups), s.epochs.current
 	}
 	sizeBefore := len(sh.groups)
 	if g.exists() {
@@ -74,23 +71,12 @@ func (s *shards) put(name groupName, g group) {
 
 // freeze returns all groups as they are now. Call thaw when done with it.
 func (s *shards) freeze() *view {
-	v := &view{epoch: s.epoch, count: s.count}
+	v := &view{epoch: s.epochs.freeze(), count: s.count}
 	for i := range s.shards {
 		v.groups[i] = s.shards[i].groups
 	}
-	s.views = append(s.views, s.epoch)
-	s.shared = s.epoch
-	s.epoch++
 	return v
 }
 
-// thaw ends the use of a view, exactly once: maps that no other view holds are
-// changed in place again.
-func (s *shards) thaw(v *view) {
-	at := slices.Index(s.views, v.epoch)
-	s.views = slices.Delete(s.views, at, at+1)
-	s.shared = 0
-	if len(s.views) > 0 {
-		s.shared = slices.Max(s.views)
-	}
-}
+// thaw ends the use of a view, exactly once.
+func (s *shards) thaw(v *view) { s.epochs.thaw(v.epoch) }

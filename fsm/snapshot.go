@@ -15,7 +15,7 @@ import (
 
 // snapshotVersion is the format that this build writes and reads.
 //
-//	1  2026-11-22  meta, members, groups
+//	1  2026-11-22  meta, members, groups, requests
 const snapshotVersion = 1
 
 const snapshotMagic = "TALLYFSM"
@@ -34,12 +34,13 @@ const snapshotMagic = "TALLYFSM"
 //	+------+---------------+---------------+---------+
 //	                         of kind, length and content
 //
-// The sections come in the order of their kinds; there may be several of
-// groups. Content, in the encodings of wire.go:
+// The sections come in the order of their kinds; there may be several of groups
+// and of requests. Content, in the encodings of wire.go:
 //
 //	 1 meta     applied index uvarint, applied term uvarint, log time varint,
 //	            term of the last term command uvarint, cluster ID text,
-//	            number of groups uvarint, state hash uint64
+//	            number of groups uvarint, number of requests uvarint,
+//	            mark of the idempotency table uvarint, state hash uint64
 //	 2 members  number uvarint, then each, sorted by ID:
 //	            flags byte (1: removed), ID text, incarnation text
 //	 3 groups   until the section ends, sorted by shard and within it by ID:
@@ -48,32 +49,34 @@ const snapshotMagic = "TALLYFSM"
 //	              sorted; or n > 0: the same keys as in the n-th list that
 //	              this section gave,
 //	            the packed counters as drawn in group.go
+//	 4 requests until the section ends, sorted by the first 24 bytes:
+//	            length uvarint, then an entry as drawn in idempotency.go
 //	15 end      nothing
 //
 // Equal states have equal snapshots, whatever way led to them.
 type sectionKind byte
 
 const (
-	sectionMeta    sectionKind = 1
-	sectionMembers sectionKind = 2
-	sectionGroups  sectionKind = 3
-	sectionEnd     sectionKind = 15
+	sectionMeta     sectionKind = 1
+	sectionMembers  sectionKind = 2
+	sectionGroups   sectionKind = 3
+	sectionRequests sectionKind = 4
+	sectionEnd      sectionKind = 15
 )
 
 const (
 	sectionHeaderBytes = 9
-	// groupsSectionBytes is the size at which a section of groups is closed.
-	groupsSectionBytes = 256 << 10
-	// sectionBytesMax bounds what a reader takes for one section. Members are
-	// the largest: MembersMax of them with all their texts at full length.
-	sectionBytesMax = 1 << 20
+	// sectionBytes is the size at which a section of groups or requests is closed.
+	sectionBytes = 256 << 10
+	// sectionBytesMax bounds what a reader takes for one section. The largest has
+	// a request that deleted all counters of BatchOperationsMax groups, full
+	// ones, with the longest keys: 20 keys of 128 characters of 4 bytes each.
+	sectionBytesMax = 12 << 20
 )
 
 // snapshot is the state at one moment. It is written while the state goes on.
 type snapshot struct {
-	header  header
-	view    *view
-	hash    uint64
+	view    *stateView
 	release func()
 	metrics *metrics
 }
@@ -95,21 +98,24 @@ func (s *snapshot) Release() { s.release() }
 
 func (s *snapshot) write(sink io.Writer) error {
 	w := newSectionWriter(sink)
-	w.section(sectionMeta, s.appendMeta(nil))
-	w.section(sectionMembers, appendMembers(nil, s.header.members))
-	s.writeGroups(w)
+	w.section(sectionMeta, s.view.appendMeta(nil))
+	w.section(sectionMembers, appendMembers(nil, s.view.header.members))
+	s.view.groups.write(w)
+	s.view.requests.write(w)
 	w.section(sectionEnd, nil)
 	return w.finish()
 }
 
-func (s *snapshot) appendMeta(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, s.header.appliedIndex)
-	dst = binary.AppendUvarint(dst, s.header.appliedTerm)
-	dst = binary.AppendVarint(dst, s.header.timeMs)
-	dst = binary.AppendUvarint(dst, s.header.termCommand)
-	dst = appendText(dst, s.header.clusterID)
-	dst = binary.AppendUvarint(dst, uint64(s.view.count))
-	return binary.BigEndian.AppendUint64(dst, s.hash)
+func (v *stateView) appendMeta(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, v.header.appliedIndex)
+	dst = binary.AppendUvarint(dst, v.header.appliedTerm)
+	dst = binary.AppendVarint(dst, v.header.timeMs)
+	dst = binary.AppendUvarint(dst, v.header.termCommand)
+	dst = appendText(dst, v.header.clusterID)
+	dst = binary.AppendUvarint(dst, uint64(v.groups.count))
+	dst = binary.AppendUvarint(dst, uint64(v.requests.count))
+	dst = binary.AppendUvarint(dst, uint64(v.mark))
+	return binary.BigEndian.AppendUint64(dst, v.hash)
 }
 
 func appendMembers(dst []byte, list members) []byte {
@@ -126,14 +132,14 @@ func appendMember(dst []byte, m Member) []byte {
 	return appendText(dst, m.Incarnation)
 }
 
-// writeGroups writes the groups of every shard in the order of their IDs.
-func (s *snapshot) writeGroups(w *sectionWriter) {
+// write writes the groups of every shard in the order of their IDs.
+func (v *view) write(w *sectionWriter) {
 	var (
 		content []byte
 		lists   = make(map[*shape]uint64) // key lists of this section, numbered from 1
 		ids     []string
 	)
-	for _, groups := range s.view.groups {
+	for _, groups := range v.groups {
 		ids = ids[:0]
 		for id := range groups {
 			ids = append(ids, id)
@@ -141,7 +147,7 @@ func (s *snapshot) writeGroups(w *sectionWriter) {
 		slices.Sort(ids)
 		for _, id := range ids {
 			content = appendGroup(content, id, groups[id], lists)
-			if len(content) >= groupsSectionBytes {
+			if len(content) >= sectionBytes {
 				w.section(sectionGroups, content)
 				content = content[:0]
 				clear(lists)
@@ -167,6 +173,25 @@ func appendGroup(dst []byte, id string, g group, lists map[*shape]uint64) []byte
 		dst = append(dst, g.shape.keys...)
 	}
 	return append(dst, g.packed...)
+}
+
+// write writes the requests. Where a section ends follows from them, and not
+// from the pages that they are in: those depend on the way that led to them.
+func (v *pagesView) write(w *sectionWriter) {
+	var content []byte
+	for record := range v.all {
+		content = appendRecord(content, record)
+		if len(content) >= sectionBytes {
+			w.section(sectionRequests, content)
+			content = content[:0]
+		}
+		if w.err != nil {
+			return
+		}
+	}
+	if len(content) > 0 {
+		w.section(sectionRequests, content)
+	}
 }
 
 // sectionWriter frames sections. After the first error it writes nothing more.

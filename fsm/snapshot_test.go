@@ -19,7 +19,8 @@ import (
 )
 
 // populated has something in every section: groups that share keys and one
-// that does not, members, a cluster ID.
+// that does not, members, a cluster ID, requests that were applied and one that
+// was refused.
 func populated(t testing.TB) *node {
 	n := newNode(t, fsm.Config{})
 	n.term = 7
@@ -31,6 +32,10 @@ func populated(t testing.TB) *node {
 	}
 	n.mutate(increase("room:2", by("views", 300)))
 	n.mutate(set("odd", by("😀", 1<<62)))
+	n.apply(under("bare", mutation(decrease("room:3", by("likes", 1)))))
+	n.apply(under(uuidv7(n.time+30*second, 0xfeed), mutation(remove("odd", "missing", "😀"), remove("room:3"))))
+	n.apply(under(uuidv7(n.time-30*second, 0xbeef), mutation(set("odd", by("a", 1)), onlyIf(3, set("room:1", by("likes", 0))))))
+	n.apply(from("", under("bare", mutation(set("odd", by("😀", 1<<62))))))
 	return n
 }
 
@@ -251,11 +256,16 @@ func disassemble(t testing.TB, data []byte) []section {
 // TestWrongSnapshots have right checksums: somebody wrote them like that.
 func TestWrongSnapshots(t *testing.T) {
 	good := disassemble(t, persist(t, populated(t).Machine))
-	meta, members, groups, end := good[0], good[1], good[2], good[3]
+	meta, members, groups, requests, end := good[0], good[1], good[2], good[3], good[4]
 	// A small state whose sections can be written by hand: log index 9, no time,
 	// one group "g" with the counter "a".
 	hand := func(groups string) []byte {
-		return assemble(1, section{1, "\x09\x01\x00\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00"}, section{2, "\x00"}, section{3, groups}, end)
+		return assemble(1, section{1, "\x09\x01\x00\x00\x00\x01\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"}, section{2, "\x00"}, section{3, groups}, end)
+	}
+	// Another, with log index 9, log time 1000 and so many requests.
+	handRequests := func(records ...string) []byte {
+		meta := "\x09\x01\xd0\x0f\x00\x00\x00" + string(rune(len(records))) + "\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"
+		return assemble(1, section{1, meta}, section{2, "\x00"}, section{4, strings.Join(records, "")}, end)
 	}
 	const g = "\x01g\x00\x01\x01a" // then the packed counters
 	for _, c := range []struct {
@@ -267,21 +277,24 @@ func TestWrongSnapshots(t *testing.T) {
 		{"a newer version", assemble(2, good...), "version 2"},
 		{"version 0", assemble(0, good...), "version 0"},
 		{"no section", assemble(1), "section"},
-		{"no meta", assemble(1, members, groups, end), "kind 2 stands where kind 1"},
-		{"no members", assemble(1, meta, groups, end), "kind 3 stands where kind 2"},
-		{"no groups", assemble(1, meta, members, end), "0 groups where 4"},
-		{"no end", assemble(1, meta, members, groups), "section at byte"},
-		{"meta twice", assemble(1, meta, meta, members, groups, end), "kind 1 stands where kind 2"},
-		{"members twice", assemble(1, meta, members, members, groups, end), "kind 2 stands where groups"},
-		{"groups twice", assemble(1, meta, members, groups, groups, end), "out of order"},
-		{"an unknown section", assemble(1, meta, members, section{4, "x"}, groups, end), "kind 4"},
-		{"an end with content", assemble(1, meta, members, groups, section{15, "x"}), "end section"},
-		{"something left over in a section", assemble(1, section{1, meta.content + "x"}, members, groups, end), "left over"},
-		{"another hash", assemble(1, section{1, meta.content[:len(meta.content)-1] + "x"}, members, groups, end), "state hash"},
-		{"members out of order", assemble(1, meta, section{2, "\x02" + "\x00\x02n2\x01i" + "\x00\x02n1\x01i"}, groups, end), "out of order"},
-		{"a member twice", assemble(1, meta, section{2, "\x02" + "\x00\x02n1\x01i" + "\x00\x02n1\x01i"}, groups, end), "out of order"},
-		{"a member without an ID", assemble(1, meta, section{2, "\x01" + "\x00\x00\x01i"}, groups, end), "node ID"},
-		{"too many members", assemble(1, meta, section{2, "\xff\xff\x01"}, groups, end), "announced"},
+		{"no meta", assemble(1, members, groups, requests, end), "kind 2 stands where kind 1"},
+		{"no members", assemble(1, meta, groups, requests, end), "kind 3 stands where kind 2"},
+		{"no groups", assemble(1, meta, members, requests, end), "0 groups where 3"},
+		{"no end", assemble(1, meta, members, groups, requests), "section at byte"},
+		{"meta twice", assemble(1, meta, meta, members, groups, requests, end), "kind 1 stands where kind 2"},
+		{"members twice", assemble(1, meta, members, members, groups, requests, end), "kind 2 stands where groups"},
+		{"groups twice", assemble(1, meta, members, groups, groups, requests, end), "out of order"},
+		{"no requests", assemble(1, meta, members, groups, end), "0 requests where 4"},
+		{"requests before groups", assemble(1, meta, members, requests, groups, end), "kind 3 stands where requests"},
+		{"requests twice", assemble(1, meta, members, groups, requests, requests, end), "out of order"},
+		{"an unknown section", assemble(1, meta, members, section{5, "x"}, groups, requests, end), "kind 5"},
+		{"an end with content", assemble(1, meta, members, groups, requests, section{15, "x"}), "end section"},
+		{"something left over in a section", assemble(1, section{1, meta.content + "x"}, members, groups, requests, end), "left over"},
+		{"another hash", assemble(1, section{1, meta.content[:len(meta.content)-1] + "x"}, members, groups, requests, end), "state hash"},
+		{"members out of order", assemble(1, meta, section{2, "\x02" + "\x00\x02n2\x01i" + "\x00\x02n1\x01i"}, groups, requests, end), "out of order"},
+		{"a member twice", assemble(1, meta, section{2, "\x02" + "\x00\x02n1\x01i" + "\x00\x02n1\x01i"}, groups, requests, end), "out of order"},
+		{"a member without an ID", assemble(1, meta, section{2, "\x01" + "\x00\x00\x01i"}, groups, requests, end), "node ID"},
+		{"too many members", assemble(1, meta, section{2, "\xff\xff\x01"}, groups, requests, end), "announced"},
 		{"a group without ID", hand("\x00\x00\x01\x01a" + "\x09\x02\x00"), "group ID is empty"},
 		{"a group without counters", hand("\x01g\x00\x00" + "\x09"), "0 counters"},
 		{"a group of 21", hand("\x01g\x00\x15" + strings.Repeat("\x01a", 21)), "21 counters"},
@@ -294,6 +307,18 @@ func TestWrongSnapshots(t *testing.T) {
 		{"a counter older than the log", hand(g + "\x09\x02\x09"), "9 revisions before 9"},
 		{"a counter that is cut", hand(g + "\x09\x02"), "varint"},
 		{"a longer spelling of a value", hand(g + "\x09\x82\x00\x00"), "varint"},
+		{"a log time below 0", assemble(1, section{1, "\x09\x01\x01\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00"}, section{2, "\x00"}, end), "log time is -1"},
+		{"a mark that is no time", assemble(1, section{1, "\x09\x01\x00\x00\x00\x00\x00" + strings.Repeat("\xff", 9) + "\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00"}, section{2, "\x00"}, end), "the mark"},
+		{"a request that is cut", handRequests("\x05short"), "5 bytes"},
+		{"a request with unknown flags", handRequests(fsm.RequestRecord(1000, 1, 4, 9, "")), "flags 0x4"},
+		{"requests out of order of time", handRequests(fsm.RequestRecord(1000, 1, 0, 9, ""), fsm.RequestRecord(999, 2, 0, 9, "")), "out of order"},
+		{"requests out of order of keys", handRequests(fsm.RequestRecord(1000, 2, 0, 9, ""), fsm.RequestRecord(1000, 1, 0, 9, "")), "out of order"},
+		{"a bare key twice", handRequests(fsm.RequestRecord(999, 1, 1, 9, ""), fsm.RequestRecord(1000, 1, 1, 9, "")), "twice"},
+		{"a bare key ahead of time", handRequests(fsm.RequestRecord(1001, 1, 1, 9, "")), "log time is 1000"},
+		{"a UUID far ahead of time", handRequests(fsm.RequestRecord(61_001, 1, 0, 9, "")), "log time is 1000"},
+		{"a request from before time", handRequests(fsm.RequestRecord(-1, 1, 0, 9, "")), "is of -1"},
+		{"a request without a revision", handRequests(fsm.RequestRecord(1000, 1, 0, 0, "")), "revision 0"},
+		{"a request with a revision to come", handRequests(fsm.RequestRecord(1000, 1, 0, 10, "")), "revision 10"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := fsm.NewMachine(fsm.Config{})
@@ -303,9 +328,16 @@ func TestWrongSnapshots(t *testing.T) {
 			}
 		})
 	}
-	// The hand-written state is right but for its hash.
-	if err := restore(fsm.NewMachine(fsm.Config{}), hand(g+"\x09\x02\x00")); err == nil || !strings.Contains(err.Error(), "state hash") {
-		t.Errorf("error = %v, want that the hash is wrong", err)
+	// The hand-written states are right but for their hashes.
+	for _, data := range [][]byte{hand(g + "\x09\x02\x00"), handRequests(fsm.RequestRecord(1000, 1, 1, 9, ""), fsm.RequestRecord(61_000, 1, 2, 9, ""))} {
+		if err := restore(fsm.NewMachine(fsm.Config{}), data); err == nil || !strings.Contains(err.Error(), "state hash") {
+			t.Errorf("error = %v, want that the hash is wrong", err)
+		}
+	}
+	tooMany := disassemble(t, persist(t, populated(t).Machine))
+	small := fsm.NewMachineWithin(fsm.Config{}, fsm.Limits{Entries: 3, ResultBytes: 1000, AgedPerCommand: 1})
+	if err := restore(small, assemble(1, tooMany...)); err == nil || !strings.Contains(err.Error(), "4 requests") {
+		t.Errorf("error = %v, want that there are too many requests", err)
 	}
 }
 

@@ -13,8 +13,13 @@ import (
 
 // recomputedHash is the state hash from nothing but the content.
 func recomputedHash(s *state) uint64 {
-	fresh := state{header: s.header}
+	fresh := state{header: s.header, idempotency: &idempotency{mark: s.idempotency.mark}}
 	fresh.setMembers(s.members)
+	requests := s.idempotency.entries.freeze()
+	defer s.idempotency.entries.thaw(requests)
+	for record := range requests.all {
+		fresh.idempotency.hash += entryHash(record)
+	}
 	for i := range s.groups.shards {
 		for id, g := range s.groups.shards[i].groups {
 			fresh.groupsHash += groupHash(nameOf(id), g)
@@ -25,10 +30,10 @@ func recomputedHash(s *state) uint64 {
 
 // written returns the snapshot of s.
 func written(t testing.TB, s *state) []byte {
-	view := s.groups.freeze()
-	defer s.groups.thaw(view)
+	view := s.freeze()
+	defer s.thaw(view)
 	var data bytes.Buffer
-	if err := (&snapshot{header: s.header, view: view, hash: s.hash()}).write(&data); err != nil {
+	if err := (&snapshot{view: view}).write(&data); err != nil {
 		t.Fatal(err)
 	}
 	return data.Bytes()
@@ -63,9 +68,25 @@ func checkInvariants(t testing.TB, s *state) {
 	}
 }
 
+// randomKey is a UUIDv7 of about the given time, or a bare key.
+func randomKey(r *rand.Rand, timeMs int64) string {
+	if r.IntN(3) == 0 {
+		return fmt.Sprint("key ", r.IntN(1000))
+	}
+	return uuidv7(max(0, timeMs+r.Int64N(120_000)-60_000), r.Uint64())
+}
+
+// uuidv7 spells a UUIDv7 of a time and of 62 other bits.
+func uuidv7(timeMs int64, random uint64) string {
+	return fmt.Sprintf("%08x-%04x-7000-%04x-%012x", timeMs>>16, timeMs&0xffff, 0x8000|random>>48&0x3fff, random&(1<<48-1))
+}
+
 // randomMutation is over few groups and keys, so that they meet.
 func randomMutation(r *rand.Rand) Command {
 	c := Command{Type: TypeMutation, TimeMs: r.Int64N(1 << 40), Mutation: counter.Mutation{Batch: true}}
+	if r.IntN(2) == 0 {
+		c.Mutation.IdempotencyKey = randomKey(r, c.TimeMs)
+	}
 	for range 1 + r.IntN(6) {
 		o := counter.Operation{Kind: counter.Kind(1 + r.IntN(4)), Group: fmt.Sprint("g", r.IntN(20))}
 		switch {
@@ -83,7 +104,7 @@ func randomMutation(r *rand.Rand) Command {
 
 func TestHashAndShapesAreKeptUp(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	s := newState()
+	s := newState(productLimits())
 	refused := 0
 	var views []*view
 	for index := range uint64(5000) {
@@ -110,7 +131,7 @@ func TestHashAndShapesAreKeptUp(t *testing.T) {
 		}
 	}
 	checkInvariants(t, s)
-	restored, err := readState(bytes.NewReader(written(t, s)))
+	restored, err := readState(bytes.NewReader(written(t, s)), productLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +145,7 @@ func TestHashAndShapesAreKeptUp(t *testing.T) {
 // of it after the other.
 func TestHashFollowsContent(t *testing.T) {
 	build := func(commands ...Command) *state {
-		s := newState()
+		s := newState(productLimits())
 		for i, c := range commands {
 			s.advance(uint64(i+1), 1)
 			if applied := s.apply(&c, nil); applied.Err != nil {
@@ -163,7 +184,7 @@ func TestHashFollowsContent(t *testing.T) {
 
 // TestFrozenShardsAreCopiedOnce counts what a view costs the writers.
 func TestFrozenShardsAreCopiedOnce(t *testing.T) {
-	s := newState()
+	s := newState(productLimits())
 	write := func() {
 		s.advance(s.appliedIndex+1, 1)
 		s.apply(&Command{Type: TypeMutation, Mutation: counter.Mutation{Operations: []counter.Operation{
@@ -191,7 +212,7 @@ func TestFrozenShardsAreCopiedOnce(t *testing.T) {
 // FuzzSnapshotContent takes anything as the content of the sections. What is
 // accepted is a sound state, with a snapshot of its own.
 func FuzzSnapshotContent(f *testing.F) {
-	s := newState()
+	s := newState(productLimits())
 	r := rand.New(rand.NewPCG(3, 4))
 	for index := range uint64(40) {
 		s.advance(index+1, 1)
@@ -199,29 +220,32 @@ func FuzzSnapshotContent(f *testing.F) {
 		s.apply(&c, nil)
 	}
 	s.setMembers(members{{ID: "n1", Incarnation: "i1"}, {ID: "n2", Removed: true}})
-	view := s.groups.freeze()
-	var groups []byte
+	view := s.freeze()
+	var groups, requests []byte
 	lists := map[*shape]uint64{}
-	for _, shard := range view.groups {
+	for _, shard := range view.groups.groups {
 		for _, id := range slices.Sorted(maps.Keys(shard)) {
 			groups = appendGroup(groups, id, shard[id], lists)
 		}
 	}
-	f.Add(string((&snapshot{header: s.header, view: view, hash: s.hash()}).appendMeta(nil)), string(appendMembers(nil, s.members)), string(groups))
-	f.Fuzz(func(t *testing.T, meta, members, groups string) {
-		l := loader{state: newState()}
+	for record := range view.requests.all {
+		requests = appendRecord(requests, record)
+	}
+	f.Add(string(view.appendMeta(nil)), string(appendMembers(nil, s.members)), string(groups), string(requests))
+	f.Fuzz(func(t *testing.T, meta, members, groups, requests string) {
+		l := loader{state: newState(productLimits())}
 		for _, part := range []struct {
 			kind    sectionKind
 			content string
 			take    func(*reader)
-		}{{sectionMeta, meta, l.meta}, {sectionMembers, members, l.members}, {sectionGroups, groups, l.groups}} {
+		}{{sectionMeta, meta, l.meta}, {sectionMembers, members, l.members}, {sectionGroups, groups, l.groups}, {sectionRequests, requests, l.requests}} {
 			if err := l.read(part.kind, part.content, part.take); err != nil {
 				return
 			}
 		}
 		checkInvariants(t, l.state)
 		data := written(t, l.state)
-		again, err := readState(bytes.NewReader(data))
+		again, err := readState(bytes.NewReader(data), productLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,9 +257,9 @@ func FuzzSnapshotContent(f *testing.F) {
 
 // FuzzRestore takes anything as a snapshot.
 func FuzzRestore(f *testing.F) {
-	f.Add(written(f, newState()))
+	f.Add(written(f, newState(productLimits())))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := readState(bytes.NewReader(data))
+		s, err := readState(bytes.NewReader(data), productLimits())
 		if err == nil && !bytes.Equal(written(t, s), data) {
 			t.Fatal("an accepted snapshot differs from the one that its state has")
 		}
