@@ -404,6 +404,7 @@ lines_to_paste() {
 
 Count:                curl -X POST $first/v1/groups/room/counters/likes/increase
 Read on another node: curl $other/v1/groups/room/counters
+In a second terminal: curl -N -H 'Accept: text/event-stream' $other/v1/groups/room/watch
 TEXT
   [ "$nodes" -ge 3 ] || return 0
   cat <<TEXT
