@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -123,13 +124,16 @@ func TestWriteBlocksWhenTheBufferIsFull(t *testing.T) {
 		if written != 1<<20 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("%d bytes, error %v", written, err)
 		}
-		time.AfterFunc(time.Second, func() {
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			time.Sleep(time.Second)
 			if _, err := io.CopyN(io.Discard, b, 1<<20); err != nil {
 				t.Error(err)
 			}
 		})
 		until(t, a.SetWriteDeadline, time.Hour)
 		send(t, a, "there is room again")
+		reader.Wait()
 	})
 }
 
