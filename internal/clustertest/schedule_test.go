@@ -11,11 +11,12 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"tally/internal/clustertest"
+	"tally/node"
 	"tally/storage"
 	"tally/storage/memdisk"
 )
 
-var seeds = flag.Int("seeds", 3, "how many random schedules of faults to run")
+var seeds = flag.Int("seeds", 6, "how many random schedules of faults to run")
 
 // Whatever happens to nodes, network and disks: what was acknowledged is there
 // once, what was definitely refused is not, reads are linearizable, and all
@@ -77,7 +78,7 @@ func (s *schedule) final(group string) int64 { return s.values[group] }
 
 func (s *schedule) run(t *testing.T) {
 	s.faults, s.values = map[string]int{}, map[string]int64{}
-	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+	clustertest.Run(t, clustertest.Options{Configure: s.configure}, func(t *testing.T, c *clustertest.Cluster) {
 		stop := make(chan struct{})
 		var clients sync.WaitGroup
 		for i := range 2 * len(c.Nodes()) {
@@ -104,6 +105,16 @@ func (s *schedule) run(t *testing.T) {
 			}
 		}
 	})
+}
+
+// configure gives every other seed a log so short that nodes which were away
+// need snapshots.
+func (s *schedule) configure(config *node.Config) {
+	if s.seed%2 == 1 && !s.lying {
+		config.SnapshotInterval = 100 * time.Millisecond
+		config.SnapshotThreshold = 20
+		config.TrailingLogs = 10
+	}
 }
 
 func (s *schedule) client(number int, n *clustertest.Node, random *rand.Rand, stop <-chan struct{}) {
