@@ -151,8 +151,16 @@ func (q *proposer) propose(p *proposal) {
 		q.refuse(p, err)
 		return
 	}
-	if p.hasKey() && !q.holds.enter(p) {
-		return // the attempt in flight releases it
+	if p.hasKey() {
+		if applied, known := q.node.machine.Lookup(p.mutation); known {
+			q.forget(p)
+			q.node.metrics.proposals.WithLabelValues("replayed").Inc()
+			p.complete(applied, nil)
+			return
+		}
+		if !q.holds.enter(p) {
+			return // the attempt in flight releases it
+		}
 	}
 	if err := fsm.Stamp(p.command, q.node.clock.nowMs()); err != nil {
 		q.refuse(p, counter.Errorf(counter.InvalidRequest, "the command cannot be stamped: %v", err))

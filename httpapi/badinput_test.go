@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"tally/counter"
-	"tally/httpapi"
 )
 
 // TestBadInput sends what must be refused; nothing may have changed afterwards,
@@ -186,7 +185,7 @@ func TestBadInput(t *testing.T) {
 		{"If-None-Match with a tag", "PUT", group, set(`"a":1`), []string{"If-None-Match", `"1"`}, counter.InvalidRequest, "If-None-Match"},
 		{"both conditions", "PUT", group, set(`"a":1`), []string{"If-Match", `"1"`, "If-None-Match", "*"}, counter.InvalidRequest, "If-None-Match"},
 		{"other revision", "PUT", group, set(`"a":1`), []string{"If-Match", `"1"`}, counter.RevisionMismatch, ""},
-		{"idempotency key", "POST", up, "", []string{"Idempotency-Key", "k"}, counter.InvalidRequest, "Idempotency-Key"},
+		{"empty idempotency key", "POST", up, "", []string{"Idempotency-Key", ""}, counter.InvalidRequest, "Idempotency-Key"},
 		{"idempotency key of a cluster change", "POST", "/v1/cluster/leader", "", []string{"Idempotency-Key", "k"}, counter.InvalidRequest, "Idempotency-Key"},
 		{"user name with a control character", "POST", up, "", []string{"X-Tally-User", "a\x01"}, counter.InvalidRequest, "X-Tally-User"},
 		{"long user name", "GET", one, "", []string{"X-Tally-User", long}, counter.InvalidRequest, "X-Tally-User"},
@@ -322,7 +321,7 @@ func TestBrokenBodies(t *testing.T) {
 }
 
 func TestIdempotencyKeysAreChecked(t *testing.T) {
-	a := newAPI(t, func(c *httpapi.Config) { c.IdempotencyKeys = true })
+	a := newAPI(t)
 	for name, lines := range map[string][]string{
 		"empty": {""}, "too long": {strings.Repeat("ü", 129)}, "twice": {"a", "b"}, "not UTF-8": {"\xff"}, "control": {"a\x7f"},
 	} {

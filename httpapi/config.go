@@ -54,10 +54,6 @@ type Config struct {
 	RefuseGroups []string
 	// Principal says who makes a request; its errors are *counter.Error. Nil means TrustUserHeader.
 	Principal func(*http.Request) (Principal, error)
-	// IdempotencyKeys says that the backend makes attempts with the same key
-	// count once. Without it a request with such a key is refused: to ignore it
-	// would break the promise that the caller relies on.
-	IdempotencyKeys bool
 	// NodeID, Version and ListenURL are for people: GET / shows them.
 	NodeID, Version, ListenURL string
 }

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"tally/counter"
-	"tally/httpapi"
 )
 
 func TestCounters(t *testing.T) {
@@ -95,7 +94,7 @@ func TestListGroups(t *testing.T) {
 }
 
 func TestMutationCarriesTheCaller(t *testing.T) {
-	a := newAPI(t, func(c *httpapi.Config) { c.IdempotencyKeys = true })
+	a := newAPI(t)
 	a.backend.replay = true
 	got := a.do("POST", "/v1/groups/g/counters/a/increase", "", "X-Tally-User", "zoë", "X-Request-Id", "r-1", "Idempotency-Key", "k-1")
 	if got.header.Get("Idempotent-Replayed") != "true" || got.header.Get("X-Request-Id") != "r-1" {

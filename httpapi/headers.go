@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"tally/counter"
 )
@@ -81,16 +79,12 @@ func (c *call) checkIdempotencyKey(keys []string) *counter.Error {
 	switch {
 	case c.route.class != mutates:
 		return counter.Errorf(counter.InvalidRequest, "only changes of counters take an idempotency key; leave the header out")
-	case !c.handler.config.IdempotencyKeys:
-		return counter.Errorf(counter.InvalidRequest, "idempotency keys are not supported yet; leave the header out, and repeat a request only if it did nothing")
 	case len(keys) != 1:
 		return counter.Errorf(counter.InvalidRequest, "the header is given %d times; give it once", len(keys))
-	case keys[0] == "" || utf8.RuneCountInString(keys[0]) > counter.IdempotencyKeyCharactersMax:
-		return counter.Errorf(counter.InvalidRequest, "an idempotency key has 1 to %d characters", counter.IdempotencyKeyCharactersMax)
-	case !utf8.ValidString(keys[0]) || strings.ContainsFunc(keys[0], unicode.IsControl):
-		return counter.Errorf(counter.InvalidRequest, "an idempotency key is UTF-8 without control characters")
+	case keys[0] == "":
+		return counter.Errorf(counter.InvalidRequest, "the idempotency key is empty; give it 1 to %d characters", counter.IdempotencyKeyCharactersMax)
 	}
-	return nil
+	return counter.CheckIdempotencyKey(keys[0])
 }
 
 // checkContentType refuses a body that is not said to be plain JSON.

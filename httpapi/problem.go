@@ -23,6 +23,9 @@ func (c *call) fail(e *counter.Error) {
 	case http.StatusUnauthorized:
 		header["Www-Authenticate"] = []string{"Bearer"}
 	}
+	if e.Replayed {
+		header["Idempotent-Replayed"] = []string{"true"}
+	}
 	c.out = c.appendProblem(c.out[:0], e, info)
 	_ = c.reply(info.Status, problemType)
 }
@@ -39,7 +42,7 @@ func (c *call) definite(info counter.CodeInfo) bool {
 	return info.Definite || c.route.class == reads || c.route.class == observes
 }
 
-// appendProblem appends the fields of DESIGN.md's problem, absent what does not apply.
+// appendProblem appends the fields that docs/openapi.yaml gives a problem, absent what does not apply.
 func (c *call) appendProblem(out []byte, e *counter.Error, info counter.CodeInfo) []byte {
 	out = append(out, `{"type":`...)
 	out = appendString(out, problemTypePrefix+string(info.Code))
@@ -57,6 +60,10 @@ func (c *call) appendProblem(out []byte, e *counter.Error, info counter.CodeInfo
 	if e.Revision != 0 {
 		out = append(out, `,"revision":`...)
 		out = strconv.AppendUint(out, e.Revision, 10)
+	}
+	if e.ServerTimeMs != 0 {
+		out = append(out, `,"serverTimeMs":`...)
+		out = strconv.AppendInt(out, e.ServerTimeMs, 10)
 	}
 	if e.Leader != nil {
 		out = append(out, `,"leader":{"id":`...)

@@ -141,3 +141,20 @@ func TestRequestIDs(t *testing.T) {
 		t.Errorf("%q twice", first)
 	}
 }
+
+func TestRefusalsUnderIdempotencyKeys(t *testing.T) {
+	a := newAPI(t)
+	refuseWith := func(err *counter.Error) reply {
+		a.backend.fail = func(context.Context) error { return err }
+		return a.do("POST", "/v1/groups/g/counters/a/increase", "", "Idempotency-Key", "k")
+	}
+	replayed := refuseWith(&counter.Error{Code: counter.OutOfRange, Revision: 9, Replayed: true})
+	if replayed.problem(counter.OutOfRange); replayed.header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("a replayed refusal is not marked: %v", replayed.header)
+	}
+	expired := refuseWith(&counter.Error{Code: counter.IdempotencyKeyExpired, Revision: 10, ServerTimeMs: 1795390019414})
+	expired.problem(counter.IdempotencyKeyExpired)
+	if expired.header.Get("Idempotent-Replayed") != "" || !strings.Contains(expired.body, `"serverTimeMs":1795390019414`) {
+		t.Errorf("expired: %v %s", expired.header, expired.body)
+	}
+}
