@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -9,20 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
-
-// messages is a watch that gives what it is made of.
-type messages []string
-
-func (m *messages) next() ([]byte, error) {
-	if len(*m) == 0 {
-		return nil, io.EOF
-	}
-	first := (*m)[0]
-	*m = (*m)[1:]
-	return []byte(first), nil
-}
 
 func increased(value string) string {
 	return `{"group":"w-00003","revision":9,"events":[{"revision":9,"type":"increase","group":"w-00003","key":"n","value":` + value + `,"delta":1,"timeMs":1700000000000}]}`
@@ -36,21 +22,21 @@ const (
 func TestFaults(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		messages messages
+		messages []string
 		want     faults
 	}{
-		{"none", messages{resetMessage, increased("1"), progressMessage, increased("2"), increased("3")}, faults{}},
-		{"missing", messages{resetMessage, increased("1"), increased("3")}, faults{Missing: 1}},
-		{"missing at the end", messages{resetMessage, increased("1")}, faults{Missing: 2}},
-		{"twice", messages{resetMessage, increased("1"), increased("2"), increased("2"), increased("3")}, faults{Misplaced: 1}},
-		{"out of order", messages{resetMessage, increased("2"), increased("1"), increased("3")}, faults{Missing: 1, Misplaced: 1}},
-		{"another group", messages{resetMessage, strings.ReplaceAll(increased("1"), "00003", "00004"), increased("1"), increased("2"), increased("3")}, faults{Misplaced: 1}},
-		{"reset", messages{resetMessage, increased("1"), increased("2"), resetMessage, increased("3")}, faults{Resets: 1}},
+		{"none", []string{resetMessage, increased("1"), progressMessage, increased("2"), increased("3")}, faults{}},
+		{"missing", []string{resetMessage, increased("1"), increased("3")}, faults{Missing: 1}},
+		{"missing at the end", []string{resetMessage, increased("1")}, faults{Missing: 2}},
+		{"twice", []string{resetMessage, increased("1"), increased("2"), increased("2"), increased("3")}, faults{Misplaced: 1}},
+		{"out of order", []string{resetMessage, increased("2"), increased("1"), increased("3")}, faults{Missing: 1, Misplaced: 1}},
+		{"another group", []string{resetMessage, strings.ReplaceAll(increased("1"), "00003", "00004"), increased("1"), increased("2"), increased("3")}, faults{Misplaced: 1}},
+		{"reset", []string{resetMessage, increased("1"), increased("2"), resetMessage, increased("3")}, faults{Resets: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := &watcher{source: &test.messages, first: 3, values: make([]int64, 1), resets: 1}
-			for len(test.messages) > 0 {
-				if _, err := w.read(func() time.Duration { return 0 }); err != nil {
+			w := &watcher{first: 3, values: make([]int64, 1), resets: 1}
+			for _, message := range test.messages {
+				if err := w.message([]byte(message)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -103,52 +89,90 @@ func TestScanAgreesWithJSON(t *testing.T) {
 	}
 }
 
-// serve answers as a node would, once in each way that net/http has.
-func serve(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/stream":
-		for _, piece := range []string{"retry: 1000\n\nid: 7\nda", "ta: one\n\n", ": nothing\n\ndata:two\n", "\n"} {
-			_, _ = io.WriteString(w, piece)
-			w.(http.Flusher).Flush()
+// replies is what a node sends, on one connection.
+const replies = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole" +
+	"HTTP/1.1 200 OK\r\ncontent-length: 10\r\nX: y\r\n\r\nanother\n\r\n" +
+	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+	"15\r\nretry: 1000\n\nid: 7\nda\r\n" + "b\r\nta: one\n\n:-\r\n" + "1\r\n\n\r\n" + "d\r\n\ndata:two\n\nid\r\n"
+
+// TestDecoder cuts the replies in two at every place, and into single bytes.
+func TestDecoder(t *testing.T) {
+	want := []string{"whole", "another\n\r\n", " one", "two"}
+	for cut := range len(replies) {
+		pieces := []string{replies[:cut], replies[cut:]}
+		if cut == 0 {
+			pieces = strings.Split(replies, "")
 		}
-	case "/chunked":
-		_, _ = io.WriteString(w, "in ")
-		w.(http.Flusher).Flush()
-		_, _ = io.WriteString(w, "pieces")
-	case "/refused":
-		http.Error(w, "too many", http.StatusServiceUnavailable)
-	default:
-		_, _ = io.WriteString(w, "whole")
+		var got []string
+		d := decoder{message: func(message []byte) error {
+			got = append(got, string(message))
+			return nil
+		}}
+		for _, piece := range pieces {
+			if err := d.feed([]byte(piece)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("cut at %d: got %q, want %q", cut, got, want)
+		}
+	}
+}
+
+func TestDecoderRefuses(t *testing.T) {
+	for data, want := range map[string]string{
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 8\r\n\r\ntoo many": "503 Service Unavailable: too many",
+		"HTTP/1.1 204 No Content\r\n\r\n":                                       "without a body",
+		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n":                          "invalid syntax",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n":        "ended",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n":            "invalid syntax",
+	} {
+		d := decoder{message: func([]byte) error { return nil }}
+		if err := d.feed([]byte(data)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", data, err, want)
+		}
 	}
 }
 
 func TestConn(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(serve))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+	}))
 	defer server.Close()
-	c, err := dial(context.Background(), server.URL, 512)
+	c, err := dial(t.Context(), server.URL, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.close()
-	for path, want := range map[string]string{"/": "whole", "/chunked": "in pieces"} {
-		if got, err := c.do(request("GET", path, "")); err != nil || string(got) != want {
-			t.Errorf("%s: got %q, %v, want %q", path, got, err, want)
+	for _, path := range []string{"/one", "/two"} {
+		if got, err := c.do(request("POST", path, "")); err != nil || string(got) != "POST "+path {
+			t.Errorf("%s: got %q, %v", path, got, err)
 		}
 	}
-	if _, err := c.do(request("GET", "/refused", "")); err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "too many") {
-		t.Errorf("a refusal: %v", err)
-	}
-	s, err := c.stream(request("GET", "/stream", ""))
+}
+
+// TestWatchers reads from a node that tells of the same change twice and then
+// ends the connection.
+func TestWatchers(t *testing.T) {
+	opened := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, message := range []string{resetMessage, increased("1"), increased("1")} {
+			_, _ = io.WriteString(w, "data: "+strings.ReplaceAll(message, "w-00003", strings.Split(r.URL.Path, "/")[3])+"\n\n")
+			w.(http.Flusher).Flush()
+			<-opened
+		}
+	}))
+	defer server.Close()
+	w, err := openWatchers(t.Context(), server.URL, "w", crowd{connections: 4, groupsEach: 1, groups: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"one", "two"} {
-		if got, err := s.next(); err != nil || strings.TrimSpace(string(got)) != want {
-			t.Errorf("got %q, %v, want %q", got, err, want)
-		}
-	}
-	if _, err := s.next(); err != io.EOF {
-		t.Errorf("at the end: %v", err)
+	close(opened)
+	w.running.Wait()
+	w.close()
+	got, err := w.verdict([]int64{1, 1})
+	if want := (faults{Misplaced: 4, Ended: 4}); got != want || err == nil {
+		t.Errorf("got %+v, %v, want %+v and why connections ended", got, err, want)
 	}
 }
 

@@ -81,28 +81,26 @@ func (r *replayResult) replay(ctx context.Context, node, group string, position 
 		return 0, err
 	}
 	defer c.close()
-	if err := c.net.SetReadDeadline(time.Now().Add(replayMax)); err != nil {
+	if err := c.net.SetDeadline(time.Now().Add(replayMax)); err != nil {
 		return 0, err
 	}
-	w := &watcher{conn: c, values: []int64{1}, arrivals: make([]arrival, 0, replayEvents)}
-	start := time.Now()
+	w := &watcher{socket: c.net, values: []int64{1}, arrivals: make([]arrival, 0, replayEvents)}
+	c.decoder.message = w.message
+	first := streamFrom(group, position)
 	if byPoll {
-		w.source = newPoll(c, group, position)
-	} else if w.source, err = c.stream(watchFrom(group, position)); err != nil {
+		w.poll, first = group, pollFrom(group, position)
+	}
+	start := time.Now()
+	if _, err := c.net.Write(first); err != nil {
 		return 0, err
 	}
 	for len(w.arrivals) < replayEvents && w.faults == (faults{}) {
-		if _, err := w.read(func() time.Duration { return time.Since(start) }); err != nil {
+		if err := c.read(); err != nil {
 			return 0, fmt.Errorf("after %d events: %w", len(w.arrivals), err)
 		}
 	}
 	r.Faults.add(w.faults)
 	return float64(len(w.arrivals)) / time.Since(start).Seconds(), nil
-}
-
-// watchFrom asks for an event stream from a position on.
-func watchFrom(group string, position int64) []byte {
-	return request("GET", fmt.Sprintf("/v1/groups/%s/watch?after=%d", group, position), "Accept: text/event-stream\r\n")
 }
 
 func (r *replayResult) err() error { return r.Faults.err() }

@@ -2,25 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// source gives the messages of a watch one after the other.
-type source interface{ next() ([]byte, error) }
-
-// watcher is one connection. Its goroutine owns it until watchers.close.
+// watcher is one connection. It belongs to the goroutine that reads it until
+// watchers.close.
 type watcher struct {
-	source source
-	conn   *conn
-	first  int     // its groups are first, first+1, ...
-	values []int64 // of its groups, the newest; the values of a group count its changes
-	resets int     // that are still to come, one for each group at the start
+	socket  io.ReadWriteCloser
+	decoder decoder
+	poll    string  // the group of a long poll; empty for an event stream
+	first   int     // its groups are first, first+1, ...
+	values  []int64 // of its groups, the newest; the values of a group count its changes
+	resets  int     // that are still to come, one for each group at the start
 
+	now      time.Duration // since watchers.start, when the last bytes came
 	arrivals []arrival
 	faults   faults
 	err      error // why it ended before it was closed
@@ -61,14 +61,15 @@ type watchers struct {
 	delivered atomic.Int64 // changes, over all watchers
 	closing   atomic.Bool
 	running   sync.WaitGroup
+	failed    error // why reading has ended early
 }
 
-// crowdBufferBytes holds a reset of ten groups, and is small enough to have twice
-// for each of 10,000 connections.
-const crowdBufferBytes = 2048
-
-// dialersMax is how many connections are opened at once.
-const dialersMax = 64
+const (
+	// readBytes holds many messages of a watcher.
+	readBytes = 16 << 10
+	// dialersMax is how many connections are opened at once.
+	dialersMax = 64
+)
 
 // openWatchers connects, and returns when every watcher has had the resets that
 // a watch without a position begins with: from then on it must miss nothing.
@@ -78,55 +79,69 @@ func openWatchers(ctx context.Context, node, run string, shape crowd) (*watchers
 	}
 	w := &watchers{all: make([]*watcher, shape.connections), start: time.Now()}
 	var next atomic.Int64
-	var dialers sync.WaitGroup
-	failures := make([]error, dialersMax)
-	for dialer := range dialersMax {
-		dialers.Go(func() {
-			for failures[dialer] == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(w.all) {
-					return
-				}
-				w.all[i], failures[dialer] = openWatcher(ctx, node, run, shape, i)
+	err := inParallel(dialersMax, func() error {
+		buffer := make([]byte, readBytes)
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(w.all) || ctx.Err() != nil {
+				return ctx.Err()
 			}
-		})
+			var err error
+			if w.all[i], err = openWatcher(node, run, shape, i, buffer); err != nil {
+				return err
+			}
+		}
+	})
+	if err == nil {
+		err = w.read()
 	}
-	dialers.Wait()
-	if err := errors.Join(failures...); err != nil {
+	if err != nil {
 		w.close()
 		return nil, err
 	}
-	for _, watcher := range w.all {
-		w.running.Go(func() { watcher.err = w.follow(watcher) })
-	}
 	return w, nil
 }
 
-func openWatcher(ctx context.Context, node, run string, shape crowd, i int) (*watcher, error) {
-	c, err := dial(ctx, node, crowdBufferBytes)
+func openWatcher(node, run string, shape crowd, i int, buffer []byte) (*watcher, error) {
+	socket, err := openSocket(node)
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{conn: c, first: i * shape.groupsEach % shape.groups, values: make([]int64, shape.groupsEach), resets: shape.groupsEach}
-	if w.source, err = shape.open(c, run, w.first); err != nil {
-		c.close()
-		return nil, err
+	w := &watcher{socket: socket, first: i * shape.groupsEach % shape.groups, values: make([]int64, shape.groupsEach), resets: shape.groupsEach}
+	w.decoder.message = w.message
+	if shape.poll {
+		w.poll = groupName(run, w.first)
 	}
-	for w.resets > 0 {
-		if _, err := w.read(func() time.Duration { return 0 }); err != nil {
-			c.close()
-			return nil, err
-		}
+	if err := w.begin(shape.request(run, w.first), buffer); err != nil {
+		_ = socket.Close()
+		return nil, err
 	}
 	return w, nil
 }
 
-// open asks for the watch of some groups.
-func (shape crowd) open(c *conn, run string, first int) (source, error) {
-	if shape.poll {
-		return newPoll(c, groupName(run, first), fromState), nil
+// begin sends the request and waits for the resets.
+func (w *watcher) begin(request, buffer []byte) error {
+	if _, err := w.socket.Write(request); err != nil {
+		return err
 	}
-	path := "/v1/groups/" + groupName(run, first) + "/watch"
+	for w.resets > 0 {
+		n, err := w.socket.Read(buffer)
+		if err != nil {
+			return err
+		}
+		if err := w.decoder.feed(buffer[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// request asks for the watch of some groups, without a position.
+func (shape crowd) request(run string, first int) []byte {
+	path, accept := "/v1/groups/"+groupName(run, first)+"/watch", "Accept: text/event-stream\r\n"
+	if shape.poll {
+		accept = ""
+	}
 	if shape.groupsEach > 1 {
 		var groups []string
 		for i := range shape.groupsEach {
@@ -134,36 +149,39 @@ func (shape crowd) open(c *conn, run string, first int) (source, error) {
 		}
 		path = "/v1/watch?" + strings.Join(groups, "&")
 	}
-	return c.stream(request("GET", path, "Accept: text/event-stream\r\n"))
+	return request("GET", path, accept)
 }
 
-// follow reads until the connection is closed.
-func (w *watchers) follow(watcher *watcher) error {
-	for {
-		changes, err := watcher.read(w.now)
-		if err == nil {
-			w.delivered.Add(int64(changes))
-			continue
-		}
-		if w.closing.Load() {
-			return nil
-		}
-		watcher.faults.Ended++
-		return err
+// readOnce reads what there is for a watcher. It is false if that was the end.
+func (w *watchers) readOnce(watcher *watcher, buffer []byte) bool {
+	before := len(watcher.arrivals)
+	n, err := watcher.socket.Read(buffer)
+	watcher.now = time.Since(w.start)
+	if err == nil {
+		err = watcher.decoder.feed(buffer[:n])
 	}
+	w.delivered.Add(int64(len(watcher.arrivals) - before))
+	if err != nil && !w.closing.Load() {
+		watcher.faults.Ended++
+		watcher.err = err
+	}
+	return err == nil
 }
 
 func (w *watchers) now() time.Duration { return time.Since(w.start) }
 
 // close ends all connections, after which the watchers are the caller's.
 func (w *watchers) close() {
-	w.closing.Store(true)
+	if w.closing.Swap(true) {
+		return
+	}
+	w.interrupt()
+	w.running.Wait()
 	for _, watcher := range w.all {
 		if watcher != nil { // it could not be opened
-			watcher.conn.close()
+			_ = watcher.socket.Close()
 		}
 	}
-	w.running.Wait()
 }
 
 // settleMax is how long the last changes may take to arrive.
@@ -185,6 +203,7 @@ func (w *watchers) settle(ctx context.Context, newest []int64) {
 
 // verdict adds up the faults, once the watchers are closed.
 func (w *watchers) verdict(newest []int64) (all faults, err error) {
+	err = w.failed
 	for _, watcher := range w.all {
 		for i, value := range watcher.values {
 			watcher.faults.Missing += int(newest[watcher.first+i] - value)
@@ -197,19 +216,20 @@ func (w *watchers) verdict(newest []int64) (all faults, err error) {
 	return all, err
 }
 
-// read takes in the next message and returns how many changes it has brought.
-func (w *watcher) read(now func() time.Duration) (changes int, err error) {
-	message, err := w.source.next()
-	if err != nil {
-		return 0, err
+// message takes one message in. A long poll then asks again.
+func (w *watcher) message(message []byte) error {
+	if err := scan(message, w.take); err != nil || w.poll == "" {
+		return err
 	}
-	at := now()
-	before := len(w.arrivals)
-	err = scan(message, func(e event) { w.take(e, at) })
-	return len(w.arrivals) - before, err
+	position, err := numberAfter(message, revisionField) // the reply's own comes before those of its events
+	if err != nil {
+		return err
+	}
+	_, err = w.socket.Write(pollFrom(w.poll, position))
+	return err
 }
 
-func (w *watcher) take(e event, at time.Duration) {
+func (w *watcher) take(e event) {
 	i := e.group - w.first
 	switch {
 	case i < 0 || i >= len(w.values):
@@ -223,6 +243,6 @@ func (w *watcher) take(e event, at time.Duration) {
 	default:
 		w.faults.Missing += int(e.value - w.values[i] - 1)
 		w.values[i] = e.value
-		w.arrivals = append(w.arrivals, arrival{int32(e.group), int32(e.value), at})
+		w.arrivals = append(w.arrivals, arrival{int32(e.group), int32(e.value), w.now})
 	}
 }
