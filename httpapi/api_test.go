@@ -217,6 +217,7 @@ type problem struct {
 	Status, ErrorCode                           int
 	Definite                                    bool
 	Revision                                    uint64
+	ServerTimeMs                                int64
 	Leader                                      *counter.Leader
 	Operation                                   *int
 }
