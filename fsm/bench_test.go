@@ -2,8 +2,10 @@ package fsm_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -252,4 +254,139 @@ func BenchmarkDecodeCommand(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// remember fills the idempotency table, with keys of clients whose clocks are
+// up to 60 s off, at the rate at which a full table holds 10 minutes.
+func remember(b *testing.B, n *node, key func(r *rand.Rand, timeMs int64, i int) string) {
+	r := rand.New(rand.NewPCG(1, 2))
+	n.mutate(set("sums", by("sum", 1)))
+	start := n.time
+	for i := range fsm.IdempotencyEntriesMax {
+		now := start + int64(i)*(10*minute-1)/fsm.IdempotencyEntriesMax
+		if applied := n.apply(at(now, keyed(key(r, now, i)))); applied.Err != nil && !errors.Is(applied.Err, counter.IdempotencyKeyExpired) {
+			b.Fatal(applied.Err)
+		}
+	}
+	n.time = start + 10*minute
+}
+
+func keyed(key string) fsm.Command {
+	return from("user1234", under(key, mutation(increase("sums", by("sum", 1)))))
+}
+
+func honestKey(r *rand.Rand, timeMs int64, _ int) string {
+	return uuidv7(timeMs-r.Int64N(200), r.Uint32())
+}
+
+func skewedKey(r *rand.Rand, timeMs int64, _ int) string {
+	return uuidv7(timeMs+r.Int64N(2*minute)-minute, r.Uint32())
+}
+
+func descendingKey(_ *rand.Rand, timeMs int64, i int) string {
+	return uuidv7(1_700_000_000_000+minute-int64(i)/10, uint32(math.MaxUint32-i))
+}
+
+func bareKey(r *rand.Rand, _ int64, i int) string { return fmt.Sprintf("%032x%d", r.Uint64(), i) }
+
+// BenchmarkIdempotencyMemory reports what a remembered request takes in the
+// heap, maps and all.
+func BenchmarkIdempotencyMemory(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		key  func(*rand.Rand, int64, int) string
+	}{{"UUIDv7", honestKey}, {"UUIDv7 of clocks that differ", skewedKey}, {"UUIDv7 descending", descendingKey}, {"bare", bareKey}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				n := newNode(b, fsm.Config{})
+				before := heapBytes()
+				remember(b, n, c.key)
+				kept := heapBytes() - before
+				entries, results := n.Remembered()
+				b.ReportMetric(float64(kept)/float64(entries), "bytes/entry")
+				b.ReportMetric(float64(results)/float64(entries), "result-bytes/entry")
+				b.ReportMetric(float64(entries), "entries")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkIdempotency does things to 200,000 groups and a full table.
+func BenchmarkIdempotency(b *testing.B) {
+	n := filled(b)
+	remember(b, n, skewedKey)
+	if entries, _ := n.Remembered(); entries < fsm.IdempotencyEntriesMax*9/10 {
+		b.Fatalf("the table has %d entries", entries)
+	}
+	b.Run("snapshot", func(b *testing.B) {
+		for b.Loop() {
+			snapshot, err := n.Snapshot()
+			if err != nil {
+				b.Fatal(err)
+			}
+			snapshot.Release()
+		}
+	})
+	data := persist(b, n.Machine)
+	b.Run("persist", func(b *testing.B) {
+		for b.Loop() {
+			b.SetBytes(int64(len(persist(b, n.Machine))))
+		}
+	})
+	b.Run("restore", func(b *testing.B) {
+		m := fsm.NewMachine(fsm.Config{})
+		b.SetBytes(int64(len(data)))
+		for b.Loop() {
+			if err := restore(m, data); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	latencies := func(b *testing.B, command func(r *rand.Rand, i int) fsm.Command) {
+		if err := restore(n.Machine, data); err != nil {
+			b.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(3, 4))
+		var times []time.Duration
+		for b.Loop() {
+			entry := n.entry(command(r, len(times)))
+			start := time.Now()
+			applied := n.Apply(entry).(*fsm.Applied)
+			times = append(times, time.Since(start))
+			if applied.Err != nil && !errors.Is(applied.Err, counter.IdempotencyKeyExpired) {
+				b.Fatal(applied.Err)
+			}
+		}
+		slices.Sort(times)
+		b.ReportMetric(float64(times[len(times)/2].Nanoseconds()), "p50-ns")
+		b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds()), "p99-ns")
+		b.ReportMetric(float64(times[len(times)-1].Nanoseconds()), "max-ns")
+	}
+	// Each command forgets one entry, at 20,000 commands a second.
+	fast := func(i int) int64 { return n.time + int64(i)/20 }
+	b.Run("apply without a key", func(b *testing.B) {
+		latencies(b, func(_ *rand.Rand, i int) fsm.Command { return at(fast(i), mutation(increase("sums", by("sum", 1)))) })
+	})
+	b.Run("apply with a key", func(b *testing.B) {
+		latencies(b, func(r *rand.Rand, i int) fsm.Command { return at(fast(i), keyed(skewedKey(r, fast(i), i))) })
+	})
+	b.Run("apply with a bare key", func(b *testing.B) {
+		latencies(b, func(r *rand.Rand, i int) fsm.Command { return at(fast(i), keyed(bareKey(r, 0, i))) })
+	})
+	b.Run("forget what is too old", func(b *testing.B) {
+		latencies(b, func(_ *rand.Rand, i int) fsm.Command { return at(n.time+20*minute, fsm.Command{Type: fsm.TypeTerm}) })
+	})
+	again := keyed(uuidv7(n.time, 1))
+	b.Run("replay", func(b *testing.B) {
+		latencies(b, func(*rand.Rand, int) fsm.Command { return again })
+	})
+	b.Run("lookup", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, known := n.Lookup(&again.Mutation); !known {
+				b.Fatal("not known")
+			}
+		}
+	})
 }

@@ -125,15 +125,12 @@ func (p *pages) append(record []byte) {
 // own makes a page one that may be changed.
 func (p *pages) own(at int) {
 	if page := &p.list[at]; p.epochs.isShared(page.epoch) {
-		page.data, page.epoch = copyOfPage(page.data), p.epochs.current
+		page.data, page.epoch = bytes.Clone(page.data), p.epochs.current
 	}
 }
 
-func copyOfPage(data []byte) []byte {
-	return append(make([]byte, 0, max(len(data), pageBytes)), data...)
-}
-
-// cut makes two of a page that has grown too large, each of about half its bytes.
+// cut makes two of a page that has grown too large, each of about half its bytes,
+// and with no room to spare: it may never be needed.
 func (p *pages) cut(at int) {
 	data := p.list[at].data
 	start, next := 0, 0 // of the record in the middle, and of the one after it
@@ -147,8 +144,8 @@ func (p *pages) cut(at int) {
 	if next == 0 {
 		return // it is the only one
 	}
-	second := page{data: copyOfPage(data[next:]), epoch: p.epochs.current}
-	p.list[at].data = copyOfPage(data[:next])
+	second := page{data: bytes.Clone(data[next:]), epoch: p.epochs.current}
+	p.list[at].data = bytes.Clone(data[:next])
 	p.list = slices.Insert(p.list, at+1, second)
 }
 

@@ -61,10 +61,30 @@ func checkInvariants(t testing.TB, s *state) {
 	if len(s.shapes.byKeys) != len(references) {
 		t.Errorf("%d shapes are kept where groups have %d", len(s.shapes.byKeys), len(references))
 	}
+	checkIdempotency(t, s.idempotency)
 	for shape, count := range references {
 		if shape.references != count || s.shapes.byKeys[shape.keys] != shape {
 			t.Errorf("shape %q has %d references where %d groups have it", shape.keys, shape.references, count)
 		}
+	}
+}
+
+// checkIdempotency checks what the table keeps up besides the entries.
+func checkIdempotency(t testing.TB, table *idempotency) {
+	t.Helper()
+	checkPages(t, &table.entries)
+	bare, resultBytes := map[digest]int64{}, 0
+	view := table.entries.freeze()
+	defer table.entries.thaw(view)
+	for record := range view.all {
+		e := parseEntry(record)
+		resultBytes += len(e.result)
+		if e.bare {
+			bare[e.key] = e.timeMs
+		}
+	}
+	if resultBytes != table.resultBytes || !maps.Equal(bare, table.bare) {
+		t.Errorf("%d bytes and %d bare keys are kept where entries have %d and %d", table.resultBytes, len(table.bare), resultBytes, len(bare))
 	}
 }
 
@@ -82,8 +102,8 @@ func uuidv7(timeMs int64, random uint64) string {
 }
 
 // randomMutation is over few groups and keys, so that they meet.
-func randomMutation(r *rand.Rand) Command {
-	c := Command{Type: TypeMutation, TimeMs: r.Int64N(1 << 40), Mutation: counter.Mutation{Batch: true}}
+func randomMutation(r *rand.Rand, index uint64) Command {
+	c := Command{Type: TypeMutation, TimeMs: 1<<40 + int64(index)*1000 + r.Int64N(100_000), Mutation: counter.Mutation{Batch: true}}
 	if r.IntN(2) == 0 {
 		c.Mutation.IdempotencyKey = randomKey(r, c.TimeMs)
 	}
@@ -109,7 +129,7 @@ func TestHashAndShapesAreKeptUp(t *testing.T) {
 	var views []*view
 	for index := range uint64(5000) {
 		s.advance(index+1, 1)
-		c := randomMutation(r)
+		c := randomMutation(r, index)
 		if index%50 == 0 {
 			c = Command{Type: TypeMember, Member: Member{ID: fmt.Sprint("n", r.IntN(5)), Incarnation: fmt.Sprint("i", r.IntN(2)), Removed: r.IntN(2) == 0}}
 		}
@@ -136,8 +156,9 @@ func TestHashAndShapesAreKeptUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkInvariants(t, restored)
-	if refused == 0 || refused == 5000 {
-		t.Errorf("%d mutations were refused: the test does not test", refused)
+	remembered := s.idempotency.entries.count
+	if refused == 0 || refused == 5000 || remembered < 100 || s.idempotency.mark == 0 {
+		t.Errorf("%d mutations were refused, %d are remembered, up to %d they are forgotten: the test does not test", refused, remembered, s.idempotency.mark)
 	}
 }
 
@@ -158,6 +179,10 @@ func TestHashFollowsContent(t *testing.T) {
 		return Command{Type: TypeMutation, Mutation: counter.Mutation{Operations: []counter.Operation{
 			{Kind: kind, Group: group, Counters: []counter.Counter{{Key: key, Value: value}}}}}}
 	}
+	under := func(key string, c Command) Command {
+		c.Mutation.IdempotencyKey = key
+		return c
+	}
 	erase := Command{Type: TypeMutation, Mutation: counter.Mutation{Operations: []counter.Operation{{Kind: counter.Delete, Group: "h", All: true}}}}
 	want := build(one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), erase, erase).hash()
 	for name, c := range map[string]struct {
@@ -174,6 +199,7 @@ func TestHashFollowsContent(t *testing.T) {
 		"a term":               {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeTerm}}},
 		"a cluster ID":         {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeTerm, ClusterID: "c"}}},
 		"a member":             {false, []Command{one(counter.Set, "x", "x", 1), one(counter.Set, "g", "a", 7), {Type: TypeMember, Member: Member{ID: "n", Incarnation: "i"}}}},
+		"a request":            {false, []Command{one(counter.Set, "x", "x", 1), under("k", one(counter.Set, "g", "a", 7))}},
 		"values of two groups": {false, []Command{one(counter.Set, "x", "x", 7), one(counter.Set, "g", "a", 1)}},
 	} {
 		if got := build(c.commands...).hash(); (got == want) != c.same {
@@ -216,7 +242,7 @@ func FuzzSnapshotContent(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for index := range uint64(40) {
 		s.advance(index+1, 1)
-		c := randomMutation(r)
+		c := randomMutation(r, index)
 		s.apply(&c, nil)
 	}
 	s.setMembers(members{{ID: "n1", Incarnation: "i1"}, {ID: "n2", Removed: true}})
