@@ -5,6 +5,11 @@
 // Every call takes one path, told in call.go: identify, decode, check, ask the
 // backend, encode. The route table is in routes.go.
 //
+// A watch begins as such a call too. One that has to wait goes on as a watcher
+// (watch.go) when its call is over: a long poll (poll.go) or a stream of
+// server-sent events (stream.go), on the goroutine of its connection.
+//
 // It never decides what a change means, never retries, and keeps no state of
-// its own between two requests except its metrics.
+// its own between two requests except its metrics and the pace of a
+// connection's long polls.
 package httpapi

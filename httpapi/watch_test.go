@@ -253,7 +253,6 @@ func (a *api) metric(name string) string {
 }
 
 func TestTooManyWatchers(t *testing.T) {
-	a := newAPI(t)
 	groups := func(n int) string {
 		var list []string
 		for i := range n {
@@ -261,27 +260,21 @@ func TestTooManyWatchers(t *testing.T) {
 		}
 		return `{"groups":[` + strings.Join(list, ",") + `]}`
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan bool)
-	go func() {
-		defer close(ended)
-		r := httptest.NewRequestWithContext(ctx, "GET", "/v1/groups/g/watch?after=now", nil)
-		a.handler.ServeHTTP(httptest.NewRecorder(), r)
-	}()
-	for a.metric("tally_watch_watchers") != "1" {
-		time.Sleep(time.Millisecond)
-	}
-	got := a.do("POST", "/v1/watch", groups(watchersMax))
-	if got.problem(counter.TooManyWatchers); got.header.Get("Retry-After") == "" {
-		t.Errorf("no Retry-After: %v", got.header)
-	}
-	a.do("POST", "/v1/watch", groups(watchersMax-1)).ok()
-	cancel()
-	<-ended
-	a.do("POST", "/v1/watch", groups(watchersMax)).ok()
-	if refused := a.metric("tally_watch_refused_total"); refused != "1" {
-		t.Errorf("refused %s", refused)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t)
+		waiting := a.poll("/v1/groups/g/watch?after=now&wait=10s")
+		synctest.Wait()
+		got := a.do("POST", "/v1/watch", groups(watchersMax))
+		if got.problem(counter.TooManyWatchers); got.header.Get("Retry-After") == "" {
+			t.Errorf("no Retry-After: %v", got.header)
+		}
+		a.do("POST", "/v1/watch", groups(watchersMax-1)).ok()
+		<-waiting
+		a.do("POST", "/v1/watch", groups(watchersMax)).ok()
+		if refused := a.metric("tally_watch_refused_total"); refused != "1" {
+			t.Errorf("refused %s", refused)
+		}
+	})
 }
 
 // TestNoHubNoWatch: a handler without a hub has no such paths.
