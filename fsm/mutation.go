@@ -19,9 +19,9 @@ type undo struct {
 	before group
 }
 
-// mutate applies all operations of a mutation that was checked in order, or
-// none. Each operation, and its condition, sees what the operations before it
-// did: to a group that an earlier operation of the batch changed, the
+// mutate applies all operations of a mutation, which has passed its Check, in
+// order, or none. Each operation, and its condition, sees what the operations
+// before it did: to a group that an earlier operation of the batch changed, the
 // modRevision is that of this very mutation.
 func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.Outcome, *refusal) {
 	s.scratch.undo = s.scratch.undo[:0]
