@@ -70,7 +70,7 @@ func (w *watcher) replyPoll() {
 	if len(w.batch.Changes) > 0 {
 		w.handler.metrics.polls.replies.Inc()
 	}
-	w.w.Write(*buffer) // a client that has gone cannot be told
+	_, _ = w.w.Write(*buffer) // a client that has gone cannot be told
 }
 
 // appendReply appends the answer of a long poll: all of the batch.

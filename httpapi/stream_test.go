@@ -56,7 +56,7 @@ type stream struct {
 	t      *testing.T
 	header http.Header
 	lines  *bufio.Scanner
-	close  func() error
+	close  func()
 	retry  string // the last that was sent
 }
 
@@ -83,7 +83,7 @@ func (s *streams) open(t *testing.T, target string, headers ...string) *stream {
 	}
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 16<<20)
-	return &stream{t: t, header: response.Header, lines: lines, close: response.Body.Close}
+	return &stream{t: t, header: response.Header, lines: lines, close: func() { _ = response.Body.Close() }}
 }
 
 // next returns the next message; ok is false at the end of the stream.
