@@ -108,7 +108,9 @@ func (c *conn) readLocked(p []byte) (n int, err error, until time.Time) {
 	}
 	from.queued -= n
 	link.traffic.Delivered += int64(n)
-	from.announceLocked() // its writer may wait for room
+	if n > 0 { // else two readers would wake each other for ever
+		from.announceLocked() // its writer may wait for room
+	}
 	return n, err, until
 }
 

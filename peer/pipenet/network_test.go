@@ -262,3 +262,23 @@ func TestAddressIsTaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Readers at both ends that meet nothing must not keep each other awake, or
+// virtual time stands still.
+func TestReadersWaitWhileBothDirectionsAreSlow(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *pipenet.Network, a, b net.Conn) {
+		n.Delay("a", "b", time.Second)
+		n.Delay("b", "a", time.Second)
+		var readers sync.WaitGroup
+		for _, c := range []net.Conn{a, b} {
+			readers.Go(func() {
+				if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		send(t, a, "hello")
+		send(t, b, "hello")
+		readers.Wait()
+	})
+}
