@@ -33,7 +33,7 @@ type clock struct {
 
 func newClock(self string, wall func() time.Time) *clock {
 	c := &clock{wall: wall, started: time.Now(), distances: map[string]time.Duration{}}
-	c.settle(self, []string{self})
+	c.settle(self, []string{self}, 0)
 	return c
 }
 
@@ -53,10 +53,24 @@ func (c *clock) observe(id string, wallMs int64, asked, answered time.Duration) 
 	c.distances[id] = time.Duration(wallMs)*time.Millisecond - (asked+answered)/2
 }
 
+// knows returns how many of the voters' clocks are known.
+func (c *clock) knows(voters []string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := 0
+	for _, id := range voters {
+		if _, ok := c.distances[id]; ok {
+			known++
+		}
+	}
+	return known
+}
+
 // settle reads this node's own wall clock and takes the median of the voters'
-// whose clocks are known; of two middle ones the earlier, because log time can
-// be late without harm, but never goes back.
-func (c *clock) settle(self string, voters []string) {
+// whose clocks are known. Of two middle ones it is the earlier, because log time
+// never goes back, unless log time says that this one is behind: then it would
+// stand still, and new idempotency keys would seem to come from the future.
+func (c *clock) settle(self string, voters []string, logTimeMs int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	own := time.Duration(c.wall().UnixNano()) - c.elapsed()
@@ -71,6 +85,9 @@ func (c *clock) settle(self string, voters []string) {
 	if len(known) > 0 {
 		slices.Sort(known)
 		median = known[(len(known)-1)/2]
+		if behind := time.Duration(logTimeMs)*time.Millisecond - (median + c.elapsed()); behind > clockSkewMax {
+			median = known[len(known)/2]
+		}
 	}
 	c.median.Store(int64(median))
 	c.skew.Store(int64(own - median))

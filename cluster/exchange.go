@@ -156,11 +156,29 @@ func (n *Node) exchangeInfo() {
 // this node's own is wrong.
 func (n *Node) settleClock() {
 	before := n.clock.ownSkew()
-	n.clock.settle(n.config.NodeID, n.voters())
+	n.clock.settle(n.config.NodeID, n.voters(), n.machine.TimeMs())
 	skew := n.clock.ownSkew()
 	if isOff := skew.Abs() > clockSkewMax; isOff != (before.Abs() > clockSkewMax) {
 		n.logger.Warn("this node's clock", "ahead_of_median", skew, "wrong", isOff)
 	}
+}
+
+// agreeOnTime asks for the clocks that this node has not heard of since it
+// started, and fails while it knows those of no majority. A leader whose own
+// clock alone counted could put a time into the log that is far ahead, and log
+// time never goes back: idempotency keys would be too old for as long.
+func (n *Node) agreeOnTime() error {
+	voters := n.voters()
+	if n.clock.knows(voters) < len(voters) {
+		ctx, cancel := context.WithTimeout(n.life, exchangeTimeout)
+		defer cancel()
+		n.askMembers(ctx)
+	}
+	n.settleClock()
+	if known := n.clock.knows(voters); known < len(voters)/2+1 {
+		return fmt.Errorf("%d of %d voters have told the time", known, len(voters))
+	}
+	return nil
 }
 
 // askMembers asks every other member at once and returns the answers by ID.

@@ -76,7 +76,7 @@ func (n *Node) found() {
 	for _, member := range n.config.InitialCluster {
 		voters = append(voters, member.ID)
 	}
-	n.clock.settle(n.config.NodeID, voters)
+	n.clock.settle(n.config.NodeID, voters, n.machine.TimeMs())
 	n.founding.set("founding the cluster")
 	err := n.raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error()
 	switch {

@@ -104,6 +104,9 @@ func (n *Node) lead() {
 // ready is the last of them, so whoever sees a mutation in the log also sees
 // which incarnations the founders had: no wiped member can come back between.
 func (n *Node) openTerm() error {
+	if err := n.agreeOnTime(); err != nil {
+		return err
+	}
 	pinned := map[string]bool{}
 	for _, member := range n.machine.Members() {
 		pinned[member.ID] = true

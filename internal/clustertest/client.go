@@ -25,6 +25,10 @@ type Reply struct {
 	// Revision and Counters are what the reply carries, if it does.
 	Revision uint64
 	Counters map[string]int64
+	// Replayed says that an earlier attempt with the same idempotency key had this answer.
+	Replayed bool
+	// ServerTimeMs is the cluster's time where an idempotency key was refused, Unix milliseconds.
+	ServerTimeMs int64
 	// Body is the whole of it.
 	Body []byte
 }
@@ -47,20 +51,26 @@ func (r Reply) String() string {
 
 // Do sends one request to the node and waits for the reply, or for the crash of
 // the node's process, which breaks the connection.
-func (n *Node) Do(method, path, body string) Reply {
+func (n *Node) Do(method, path, body string) Reply { return n.DoWith(nil, method, path, body) }
+
+// DoWith is Do with header fields, which win over those that Do sends.
+func (n *Node) DoWith(header map[string]string, method, path, body string) Reply {
 	p := n.current()
 	if p == nil {
 		return Reply{Definite: true}
 	}
-	return p.serve(method, path, body)
+	return p.serve(header, method, path, body)
 }
 
 // serve runs the handler on a goroutine of its own, which a crash leaves behind.
-func (p *process) serve(method, path, body string) Reply {
+func (p *process) serve(header map[string]string, method, path, body string) Reply {
 	request := httptest.NewRequestWithContext(p.life, method, path, strings.NewReader(body))
 	request.Header.Set("X-Tally-User", "tester")
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range header {
+		request.Header.Set(name, value)
 	}
 	recorded := make(chan *httptest.ResponseRecorder, 1)
 	p.requests.Add(1)
@@ -81,17 +91,19 @@ func (p *process) serve(method, path, body string) Reply {
 }
 
 func readReply(w *httptest.ResponseRecorder) Reply {
-	r := Reply{Status: w.Code, Body: bytes.Clone(w.Body.Bytes())}
+	r := Reply{Status: w.Code, Body: bytes.Clone(w.Body.Bytes()), Replayed: w.Header().Get("Idempotent-Replayed") == "true"}
 	var content struct {
-		Code     counter.Code     `json:"code"`
-		Definite bool             `json:"definite"`
-		Detail   string           `json:"detail"`
-		Revision uint64           `json:"revision"`
-		Counters map[string]int64 `json:"counters"`
+		Code         counter.Code     `json:"code"`
+		Definite     bool             `json:"definite"`
+		Detail       string           `json:"detail"`
+		Revision     uint64           `json:"revision"`
+		Counters     map[string]int64 `json:"counters"`
+		ServerTimeMs int64            `json:"serverTimeMs"`
 	}
 	if json.Unmarshal(r.Body, &content) == nil {
 		r.Code, r.Definite, r.Detail = content.Code, content.Definite, content.Detail
 		r.Revision, r.Counters = content.Revision, content.Counters
+		r.ServerTimeMs = content.ServerTimeMs
 	}
 	return r
 }
