@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -270,6 +271,28 @@ func TestLeaderCrashesWithAnAttemptInFlight(t *testing.T) {
 	}
 }
 
+// A majority is gone, and the time over, before the attempt is settled: the
+// caller is told how to learn what became of it.
+func TestUnsettledAttemptIsToBeRepeated(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		id := newKey(time.Now())
+		c.Isolate(leader)
+		reply := attempt(leader, id, 1)
+		if reply.Code != counter.OutcomeUnknown || reply.Definite || !strings.Contains(reply.Detail, "repeat the request with the same idempotency key") {
+			t.Errorf("answered with %v", reply)
+		}
+		c.Heal()
+		c.WaitAgree()
+		for i, n := range c.Nodes() {
+			if reply := attempt(n, id, 1); !reply.OK() || reply.Counters[key] != 1 || i > 0 && !reply.Replayed {
+				t.Errorf("%s answers %v, replayed %v", n.ID, reply, reply.Replayed)
+			}
+		}
+		wantCount(t, c, 1, 1)
+	})
+}
+
 func TestRefusalIsReplayed(t *testing.T) {
 	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
 		c.Node("n1").Set(group, key, math.MaxInt64)
@@ -336,7 +359,9 @@ func TestKeysOutOfTimeAreRefused(t *testing.T) {
 				}
 			}
 		}
+		time.Sleep(time.Minute) // nobody changes anything, and log time stands still
 		refused := attempt(c.Node("n1"), newKey(time.Now().Add(-time.Hour)), 1)
+		wantKeyRefusal(t, refused, counter.IdempotencyKeyExpired)
 		if reply := attempt(c.Node("n1"), newKey(time.UnixMilli(refused.ServerTimeMs)), 1); !reply.OK() {
 			t.Errorf("with the time it was told: %v", reply)
 		}

@@ -45,13 +45,13 @@ func (n *Node) proposeMutation(ctx context.Context, m *counter.Mutation) (counte
 			indefinite = err
 		case worthRetrying(err):
 		case indefinite != nil && !settles(err):
-			return counter.Result{}, indefinite
+			return counter.Result{}, unsettled(indefinite)
 		default:
 			return counter.Result{}, err
 		}
 		if n.waitForLeader(ctx, changed) != nil {
 			if indefinite != nil {
-				return counter.Result{}, indefinite
+				return counter.Result{}, unsettled(indefinite)
 			}
 			return counter.Result{}, n.withoutLeader(err)
 		}
@@ -63,6 +63,15 @@ func (n *Node) proposeMutation(ctx context.Context, m *counter.Mutation) (counte
 // an earlier attempt may have been applied before its record was dropped.
 func settles(err *counter.Error) bool {
 	return err.Revision != 0 && err.Code != counter.IdempotencyKeyExpired
+}
+
+// unsettled is what a caller with an idempotency key is told when the attempts
+// of this node came to nothing certain.
+func unsettled(last *counter.Error) *counter.Error {
+	if last.Code != counter.OutcomeUnknown {
+		return last
+	}
+	return counter.Errorf(counter.OutcomeUnknown, "the change may have been made, or be made later; repeat the request with the same idempotency key until you are told")
 }
 
 // attempt hands the command to whoever leads, once.

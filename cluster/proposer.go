@@ -153,9 +153,7 @@ func (q *proposer) propose(p *proposal) {
 	}
 	if p.hasKey() {
 		if applied, known := q.node.machine.Lookup(p.mutation); known {
-			q.forget(p)
-			q.node.metrics.proposals.WithLabelValues("replayed").Inc()
-			p.complete(applied, nil)
+			q.known(p, applied)
 			return
 		}
 		if !q.holds.enter(p) {
@@ -172,6 +170,17 @@ func (q *proposer) propose(p *proposal) {
 	// for replication: it is never written to after this.
 	p.future = q.node.raft.Apply(p.command, q.node.config.RequestTimeout)
 	q.inflight <- p
+}
+
+// known answers a proposal that the state machine can answer without an entry.
+func (q *proposer) known(p *proposal, applied *fsm.Applied) {
+	q.forget(p)
+	q.node.metrics.proposals.WithLabelValues("replayed").Inc()
+	if applied.Err != nil && applied.Err.ServerTimeMs != 0 {
+		// Log time is that of the last entry, which may be long ago.
+		applied.Err.ServerTimeMs = max(applied.Err.ServerTimeMs, q.node.clock.nowMs())
+	}
+	p.complete(applied, nil)
 }
 
 // refusal says why the leader will not propose p.
