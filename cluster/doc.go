@@ -3,8 +3,9 @@
 // says from which log index on a read is linearizable.
 //
 // A write goes Propose -> (forward to the leader) -> proposer -> raft.Apply ->
-// fsm.Machine -> outcome. A read goes Read -> rounds -> (leader's confirmation)
-// -> fsm.Machine.WaitApplied -> fsm.Machine.Read.
+// fsm.Machine -> outcome; one with an idempotency key that is known or in flight
+// goes no further than the proposer. A read goes Read -> rounds -> (leader's
+// confirmation) -> fsm.Machine.WaitApplied -> fsm.Machine.Read.
 //
 // The goroutines of a Node, all waited for by Close:
 //
@@ -19,5 +20,6 @@
 // It never calls raft.Barrier, raft.VerifyLeader or raft.Restore: what they put
 // in the log does not reach the state machine, and an acknowledgement that
 // VerifyLeader accepts may be older than the call (see readindex.go). It never
-// retries a mutation that may have been applied.
+// retries a mutation that may have been applied, unless it carries an
+// idempotency key, with which it counts once.
 package cluster

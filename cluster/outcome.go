@@ -57,7 +57,8 @@ func forwardOutcome(err error, leader string) *counter.Error {
 }
 
 // worthRetrying says that the refusal is definite and another leader, or the
-// same a moment later, may accept. An indefinite outcome is never retried here.
+// same a moment later, may accept. What to do after an indefinite outcome is
+// not decided here.
 func worthRetrying(err *counter.Error) bool {
 	return err.Code == counter.NotLeader || err.Code == counter.NoLeader
 }
