@@ -74,7 +74,8 @@ func main() {
 		o.endpoints = strings.Split(*endpoints, ",")
 	}
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A broken pipe too: the default would end the program before it has cleaned up.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	// The collector would take from the two cores that the nodes need as well.
 	debug.SetGCPercent(400)
