@@ -75,9 +75,7 @@ func (w *watcher) replyPoll() {
 
 // appendReply appends the answer of a long poll: all of the batch.
 func (w *watcher) appendReply(out []byte) []byte {
-	if len(w.batch.Changes) > 0 {
-		w.pacer.replied(time.Now(), w.handler.config.WatchInterval)
-	}
+	w.countReply()
 	return append(w.appendData(out, w.batch.Changes, w.end()), '\n')
 }
 

@@ -126,7 +126,7 @@ func (w *watcher) writeMessages(buffer *[]byte) error {
 	}
 	w.form.sent(&w.batch)
 	if len(w.batch.Changes) > 0 {
-		w.pacer.replied(time.Now(), w.handler.config.WatchInterval)
+		w.countReply()
 		w.handler.metrics.streams.replies.Inc()
 	}
 	if _, err := w.w.Write(*buffer); err != nil {

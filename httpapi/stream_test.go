@@ -488,11 +488,16 @@ func TestLateStreamIsReplayed(t *testing.T) {
 		for range changes {
 			a.backend.mustIncrease(t, "g", "x")
 		}
+		opened := time.Now()
 		s := a.open(t, "/v1/groups/g/watch?after=100")
 		for i := range changes {
 			if m, ok := s.next(); !ok || m.id != strconv.Itoa(101+i) {
 				t.Fatalf("got %v %+v, want %d", ok, m, 101+i)
 			}
+		}
+		// A backlog is sent as fast as it is read: the pace is for what is new.
+		if took := time.Since(opened); took > 0 {
+			t.Errorf("the replay was held back for %v", took)
 		}
 		s.close()
 	})

@@ -273,6 +273,15 @@ func (w *watcher) keepPace() bool {
 	return delay <= 0 || w.sleep(delay)
 }
 
+// countReply lets the reply after this one wait its turn. A batch that is only a
+// part of what there is does not count: a watcher that comes back late is to
+// have its backlog as fast as it reads.
+func (w *watcher) countReply() {
+	if len(w.batch.Changes) > 0 && !w.batch.More {
+		w.pacer.replied(time.Now(), w.handler.config.WatchInterval)
+	}
+}
+
 // sleep is false if the client has gone meanwhile.
 func (w *watcher) sleep(d time.Duration) bool {
 	timer := time.NewTimer(d)
