@@ -18,9 +18,10 @@ type conn struct {
 	port *Port
 	once sync.Once
 
-	// Set by established, before anyone but the handshake uses the connection.
-	open           prometheus.Gauge
+	// Set by established, before anyone but the handshake reads or writes.
 	received, sent prometheus.Counter
+
+	open prometheus.Gauge // counts it while it is open; guarded by port.mu, because Close may come at any time
 }
 
 // track wraps a connection, unless the port is closed.
@@ -37,10 +38,15 @@ func (p *Port) track(raw net.Conn) (*conn, bool) {
 
 func (c *conn) established(kind streamKind) {
 	m := c.port.metrics
-	c.open = m.connections.WithLabelValues(kind.String())
 	c.received = m.bytes.WithLabelValues(kind.String(), "in")
 	c.sent = m.bytes.WithLabelValues(kind.String(), "out")
-	c.open.Inc()
+
+	c.port.mu.Lock()
+	defer c.port.mu.Unlock()
+	if _, alive := c.port.conns[c]; alive {
+		c.open = m.connections.WithLabelValues(kind.String())
+		c.open.Inc()
+	}
 }
 
 // Read tells the end of a connection that Close ends from a fault: the library
@@ -69,12 +75,12 @@ func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.once.Do(func() {
 		err = c.Conn.Close()
+		c.port.mu.Lock()
+		defer c.port.mu.Unlock()
+		delete(c.port.conns, c)
 		if c.open != nil {
 			c.open.Dec()
 		}
-		c.port.mu.Lock()
-		delete(c.port.conns, c)
-		c.port.mu.Unlock()
 	})
 	return err
 }
