@@ -13,7 +13,7 @@
 // and puts the same wrappers around the files as Assemble puts around stores
 // that a test brings. From the outside in:
 //
-//	raft.LogCache   the newest entries, in memory
+//	logCache        the newest entries, in memory
 //	logStore        chunked prefix deletes, measurements
 //	guard           fail-stop and watchdog: every call to a store goes through it
 //	voteStore       term and candidate of a vote in one write

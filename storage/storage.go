@@ -10,12 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// logCacheEntries is how many entries of the log stay in memory. It must exceed
-// what a follower normally lags behind, or its leader reads the disk for it. It
-// also bounds memory: Raft's cache pins an entry together with the future and
-// the result of its proposal.
-const logCacheEntries = 4096
-
 // TimeoutDefault is how long a store call may take where Config does not say.
 const TimeoutDefault = 2 * time.Second
 
@@ -142,12 +136,8 @@ func assemble(b Backing, config Config) (*Store, error) {
 		return nil, err
 	}
 	g := newGuard(config, m)
-	cache, err := raft.NewLogCache(logCacheEntries, &logStore{guard: g, inner: b.Log, metrics: m})
-	if err != nil {
-		return nil, errors.Join(err, g.close(nil))
-	}
 	return &Store{
-		Log:       cache,
+		Log:       newLogCache(&logStore{guard: g, inner: b.Log, metrics: m}, logCacheEntriesMax, logCacheBytesMax),
 		Stable:    &stableStore{guard: g, inner: &voteStore{inner: b.Stable}},
 		Snapshots: &snapshotStore{guard: g, inner: b.Snapshots, metrics: m},
 		Identity:  &identityStore{guard: g, inner: b.Identity},
