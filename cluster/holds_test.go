@@ -8,7 +8,7 @@ import (
 )
 
 func keyed(user, key string) *proposal {
-	return &proposal{mutation: &counter.Mutation{User: user, IdempotencyKey: key}}
+	return &proposal{mutation: &counter.Mutation{Caller: counter.Caller{User: user}, IdempotencyKey: key}}
 }
 
 func TestSecondAttemptWaitsForTheFirst(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // Read returns some or all counters of a group, nil keys meaning all. Unless
 // stale is set it is linearizable: it shows every change that was acknowledged
 // anywhere before Read was called. A failed read is always definite.
-func (n *Node) Read(ctx context.Context, group string, keys []string, stale bool) (counter.Reading, error) {
+func (n *Node) Read(ctx context.Context, _ counter.Caller, group string, keys []string, stale bool) (counter.Reading, error) {
 	if !stale {
 		if err := n.waitLinearizable(ctx); err != nil {
 			return counter.Reading{}, err

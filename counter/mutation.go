@@ -68,6 +68,14 @@ type Condition struct {
 	ModRevision uint64
 }
 
+// Caller is who asks for something, as far as the cluster has to know.
+type Caller struct {
+	// User is the caller's name; "" is the anonymous caller.
+	User string
+	// Limited says that the call limit of User applies.
+	Limited bool
+}
+
 // Mutation is what one request asks for: all of its operations are applied, in
 // order, or none. It becomes one Raft log entry.
 type Mutation struct {
@@ -75,8 +83,8 @@ type Mutation struct {
 	// Batch tells a batch from the request for a single operation, so that an
 	// error names the operation's index only where the caller sent a list.
 	Batch bool
-	// User is who asks; "" is the anonymous caller.
-	User string
+	// Caller is who asks.
+	Caller
 	// RequestID is for logs and traces; it decides nothing.
 	RequestID string
 	// IdempotencyKey makes attempts of the same request count once; "" means none.

@@ -88,8 +88,8 @@ func TestMutationCheckAsAWhole(t *testing.T) {
 		{"one more", counter.Mutation{Operations: operations, Batch: true}, counter.InvalidRequest},
 		{"none", counter.Mutation{}, counter.InvalidRequest},
 		{"an empty batch", counter.Mutation{Batch: true}, counter.InvalidRequest},
-		{"all that goes with it", counter.Mutation{Operations: one, User: "ada", RequestID: "r", IdempotencyKey: "i"}, ""},
-		{"a long user", counter.Mutation{Operations: one, User: strings.Repeat("a", 129)}, counter.InvalidRequest},
+		{"all that goes with it", counter.Mutation{Operations: one, Caller: counter.Caller{User: "ada", Limited: true}, RequestID: "r", IdempotencyKey: "i"}, ""},
+		{"a long user", counter.Mutation{Operations: one, Caller: counter.Caller{User: strings.Repeat("a", 129)}}, counter.InvalidRequest},
 		{"a long request ID", counter.Mutation{Operations: one, RequestID: strings.Repeat("a", 129)}, counter.InvalidRequest},
 		{"a long idempotency key", counter.Mutation{Operations: one, IdempotencyKey: strings.Repeat("a", 129)}, counter.InvalidRequest},
 	} {

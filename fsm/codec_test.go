@@ -24,7 +24,7 @@ var rewrite = flag.Bool("rewrite", false, "write testdata/*.hex anew; only for a
 func commands() map[string]fsm.Command {
 	return map[string]fsm.Command{
 		"mutation": {Type: fsm.TypeMutation, TimeMs: 1_764_000_000_123, Mutation: counter.Mutation{
-			Batch: true, User: "ada", RequestID: "r-1", IdempotencyKey: "0198c5f0-0000-7000-8000-000000000001",
+			Batch: true, Caller: counter.Caller{User: "ada"}, RequestID: "r-1", IdempotencyKey: "0198c5f0-0000-7000-8000-000000000001",
 			Operations: []counter.Operation{
 				{Kind: counter.Set, Group: "room:1", Counters: []counter.Counter{by("likes", math.MaxInt64), by("emoji 😀", -1)},
 					Condition: counter.Condition{Checked: true, ModRevision: 1 << 40}},
@@ -34,6 +34,8 @@ func commands() map[string]fsm.Command {
 				{Kind: counter.Delete, Group: "room:4", All: true},
 			}}},
 		"increase": {Type: fsm.TypeMutation, TimeMs: 1, Mutation: counter.Mutation{
+			Operations: []counter.Operation{{Kind: counter.Increase, Group: "g", Counters: []counter.Counter{by("a", 1)}}}}},
+		"limited": {Type: fsm.TypeMutation, TimeMs: 1, Mutation: counter.Mutation{Caller: counter.Caller{User: "ada", Limited: true},
 			Operations: []counter.Operation{{Kind: counter.Increase, Group: "g", Counters: []counter.Counter{by("a", 1)}}}}},
 		"term":    {Type: fsm.TypeTerm, TimeMs: -1, ClusterID: "c-1"},
 		"member":  {Type: fsm.TypeMember, TimeMs: math.MaxInt64, Member: fsm.Member{ID: "n1", Incarnation: "i-1"}},
@@ -92,6 +94,7 @@ func dump(data []byte) string {
 // the codec fails here.
 func TestNoFieldIsForgotten(t *testing.T) {
 	full := commands()["mutation"]
+	full.Mutation.Limited = true
 	full.Mutation.Operations = full.Mutation.Operations[:1]
 	operation := &full.Mutation.Operations[0]
 	operation.Keys, operation.All = []string{"x"}, true
@@ -197,7 +200,7 @@ func TestMalformedCommands(t *testing.T) {
 		{"a number over 64 bits", "\x01\x02" + noTime + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", fsm.ErrCorrupt},
 		{"a number without end", "\x01\x02" + noTime + strings.Repeat("\x80", 11), fsm.ErrCorrupt},
 		{"an unknown flag of a member", "\x01\x03" + noTime + "\x02\x01n\x01i", fsm.ErrCorrupt},
-		{"an unknown flag of a mutation", "\x01\x01" + noTime + "\x02\x00\x00\x00\x00", fsm.ErrCorrupt},
+		{"an unknown flag of a mutation", "\x01\x01" + noTime + "\x04\x00\x00\x00\x00", fsm.ErrCorrupt},
 		{"an unknown flag of an operation", "\x01\x01" + noTime + "\x00\x00\x00\x00\x01" + "\x01\x04\x00\x00\x00\x00", fsm.ErrCorrupt},
 		{"an unknown kind of operation", "\x01\x01" + noTime + "\x00\x00\x00\x00\x01" + "\x05\x00\x00\x00\x00\x00", fsm.ErrUnknownType},
 		{"2^64-1 operations", "\x01\x01" + noTime + "\x00\x00\x00\x00" + many, fsm.ErrCorrupt},

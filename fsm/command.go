@@ -71,7 +71,7 @@ var (
 // other; the version speaks of the body.
 //
 //	body of a mutation:
-//	  flags byte                       1: batch
+//	  flags byte                       1: batch, 2: the user's call limit applies
 //	  user text, request ID text, idempotency key text
 //	  number of operations uvarint, then each:
 //	    kind byte                      1 set, 2 increase, 3 decrease, 4 delete
@@ -96,6 +96,7 @@ const (
 	checksumBytes = 4
 
 	flagBatch   = 1
+	flagLimited = 2
 	flagAll     = 1
 	flagChecked = 2
 	flagRemoved = 1
@@ -120,7 +121,7 @@ func (c *Command) Append(dst []byte) []byte {
 }
 
 func appendMutation(dst []byte, m *counter.Mutation) []byte {
-	dst = append(dst, flag(m.Batch, flagBatch))
+	dst = append(dst, flag(m.Batch, flagBatch)|flag(m.Limited, flagLimited))
 	dst = appendText(dst, m.User)
 	dst = appendText(dst, m.RequestID)
 	dst = appendText(dst, m.IdempotencyKey)
@@ -222,7 +223,9 @@ const (
 
 func (r *reader) mutation() counter.Mutation {
 	var m counter.Mutation
-	m.Batch = r.flags(flagBatch) != 0
+	flags := r.flags(flagBatch | flagLimited)
+	m.Batch = flags&flagBatch != 0
+	m.Limited = flags&flagLimited != 0
 	m.User = r.string()
 	m.RequestID = r.string()
 	m.IdempotencyKey = r.string()

@@ -53,7 +53,7 @@ func (n *node) mutate(operations ...counter.Operation) *fsm.Applied {
 }
 
 func mutation(operations ...counter.Operation) fsm.Command {
-	return fsm.Command{Type: fsm.TypeMutation, Mutation: counter.Mutation{Operations: operations, Batch: len(operations) != 1, User: "ada"}}
+	return fsm.Command{Type: fsm.TypeMutation, Mutation: counter.Mutation{Operations: operations, Batch: len(operations) != 1, Caller: counter.Caller{User: "ada"}}}
 }
 
 func set(group string, counters ...counter.Counter) counter.Operation {

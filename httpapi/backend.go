@@ -16,9 +16,9 @@ type Backend interface {
 	// then on. When the context ends before the outcome is known the error is
 	// counter.OutcomeUnknown.
 	Propose(ctx context.Context, m *counter.Mutation) (counter.Result, error)
-	// Read returns one cut of the group: the named counters, or all if keys is
+	// Read returns to the caller one cut of the group: the named counters, or all if keys is
 	// nil. Unless stale it is linearizable.
-	Read(ctx context.Context, group string, keys []string, stale bool) (counter.Reading, error)
+	Read(ctx context.Context, caller counter.Caller, group string, keys []string, stale bool) (counter.Reading, error)
 	// List returns up to limit groups whose ID starts with prefix and is greater
 	// than after, ordered by the bytes of their IDs, and whether there are more.
 	List(ctx context.Context, prefix, after string, limit int) (groups []counter.GroupSummary, more bool, err error)

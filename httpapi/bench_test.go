@@ -23,7 +23,7 @@ func (idle) Propose(_ context.Context, m *counter.Mutation) (counter.Result, err
 	return counter.Result{Revision: 123456, Outcomes: []counter.Outcome{{Group: o.Group, Counters: o.Counters}}}, nil
 }
 
-func (idle) Read(_ context.Context, group string, keys []string, _ bool) (counter.Reading, error) {
+func (idle) Read(_ context.Context, _ counter.Caller, group string, keys []string, _ bool) (counter.Reading, error) {
 	return counter.Reading{Group: group, Revision: 123456, ModRevision: 123, Counters: []counter.Counter{{Key: "likes", Value: 42}, {Key: "views", Value: 1234567}}}, nil
 }
 

@@ -29,7 +29,7 @@ type call struct {
 
 	// What the request says, in the order in which it is found out.
 	requestID      string
-	user           string
+	caller         counter.Caller
 	idempotencyKey string
 	condition      counter.Condition
 	group, key, id string // the parameters of the path, decoded
@@ -127,11 +127,11 @@ func (c *call) identifyCaller() *counter.Error {
 	if c.route.class == observes {
 		return nil
 	}
-	principal, err := c.handler.config.Principal(c.r)
+	principal, err := c.handler.config.Authenticate(c.r.Header)
 	if err != nil {
 		return c.asError(err)
 	}
-	c.user = principal.User
+	c.caller = counter.Caller{User: principal.User, Limited: principal.Limited}
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"tally/counter"
+	"tally/identity"
 	"tally/watch"
 )
 
@@ -52,35 +52,11 @@ type Config struct {
 	// and everything else for itself; it must match the whole ID. Nil means
 	// TopicGroups; an empty slice refuses nothing.
 	RefuseGroups []string
-	// Principal says who makes a request; its errors are *counter.Error. Nil means TrustUserHeader.
-	Principal func(*http.Request) (Principal, error)
+	// Authenticate says who sends a request with this header; its errors are
+	// *counter.Error. Nil means identity.None.
+	Authenticate func(http.Header) (identity.Principal, error)
 	// NodeID, Version and ListenURL are for people: GET / shows them.
 	NodeID, Version, ListenURL string
-}
-
-// Principal is who a request speaks for.
-type Principal struct {
-	// User is the caller's name; "" is the anonymous caller.
-	User string
-}
-
-// UserHeader names the caller where callers are trusted to name themselves.
-const UserHeader = "X-Tally-User"
-
-// TrustUserHeader takes the caller's word for who it is: whoever X-Tally-User
-// names, else the anonymous caller.
-func TrustUserHeader(r *http.Request) (Principal, error) {
-	names := r.Header[UserHeader]
-	if len(names) == 0 {
-		return Principal{}, nil
-	}
-	if len(names) > 1 {
-		return Principal{}, counter.Errorf(counter.InvalidRequest, "%s is given %d times; give it once", UserHeader, len(names)).WithParam(UserHeader)
-	}
-	if err := counter.CheckUser(names[0]); err != nil {
-		return Principal{}, err.WithParam(UserHeader)
-	}
-	return Principal{User: names[0]}, nil
 }
 
 // withDefaults returns the configuration with every zero value replaced.
@@ -109,8 +85,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.RefuseGroups == nil {
 		c.RefuseGroups = []string{TopicGroups}
 	}
-	if c.Principal == nil {
-		c.Principal = TrustUserHeader
+	if c.Authenticate == nil {
+		c.Authenticate = identity.None
 	}
 	return c, nil
 }

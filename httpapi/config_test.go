@@ -8,6 +8,7 @@ import (
 
 	"tally/counter"
 	"tally/httpapi"
+	"tally/identity"
 )
 
 func TestBadConfigurationIsRefused(t *testing.T) {
@@ -60,21 +61,23 @@ func TestRefusedGroups(t *testing.T) {
 // TestPrincipalDecides: who calls is found out by the function that is given.
 func TestPrincipalDecides(t *testing.T) {
 	a := newAPI(t, func(c *httpapi.Config) {
-		c.Principal = func(r *http.Request) (httpapi.Principal, error) {
-			if r.Header.Get("Authorization") == "" {
-				return httpapi.Principal{}, counter.Errorf(counter.Unauthenticated, "send a token")
+		c.Authenticate = func(header http.Header) (identity.Principal, error) {
+			if header.Get("Authorization") == "" {
+				return identity.Principal{}, counter.Errorf(counter.Unauthenticated, "send a token")
 			}
-			return httpapi.Principal{User: "bearer"}, nil
+			return identity.Principal{User: "bearer", Role: identity.RoleUser, Limited: true}, nil
 		}
 	})
 	got := a.do("POST", "/v1/groups/g/counters/a/increase", "", "X-Tally-User", "forged")
 	got.problem(counter.Unauthenticated)
-	if got.header.Get("WWW-Authenticate") != "Bearer" {
+	if got.header.Get("WWW-Authenticate") != `Bearer realm="tally"` {
 		t.Errorf("headers %v", got.header)
 	}
 	a.do("POST", "/v1/groups/g/counters/a/increase", "", "Authorization", "Bearer x", "X-Tally-User", "forged").ok()
-	if user := a.backend.proposed[0].User; user != "bearer" {
-		t.Errorf("user %q", user)
+	a.get("/v1/groups/g/counters", "Authorization", "Bearer x").ok()
+	want := counter.Caller{User: "bearer", Limited: true}
+	if changed, read := a.backend.proposed[0].Caller, a.backend.readers[0]; changed != want || read != want {
+		t.Errorf("%v changed, %v read", changed, read)
 	}
 	for _, target := range []string{"/livez", "/readyz", "/metrics", "/openapi.yaml", "/"} {
 		a.get(target).ok()

@@ -138,7 +138,7 @@ func (c *call) read(keys []string) (counter.Reading, *counter.Error) {
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	reading, err := c.handler.config.Backend.Read(ctx, c.group, keys, c.query.stale)
+	reading, err := c.handler.config.Backend.Read(ctx, c.caller, c.group, keys, c.query.stale)
 	if err != nil {
 		return counter.Reading{}, c.asError(err)
 	}
@@ -187,7 +187,7 @@ func (c *call) remove(operation counter.Operation) *counter.Error {
 
 // propose checks a mutation and has the backend apply it.
 func (c *call) propose(m *counter.Mutation) (counter.Result, *counter.Error) {
-	m.User, m.RequestID, m.IdempotencyKey = c.user, c.requestID, c.idempotencyKey
+	m.Caller, m.RequestID, m.IdempotencyKey = c.caller, c.requestID, c.idempotencyKey
 	if err := c.checkMutation(m); err != nil {
 		return counter.Result{}, err
 	}

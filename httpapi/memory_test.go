@@ -21,6 +21,7 @@ type memory struct {
 	revision uint64
 	groups   map[string]*memoryGroup
 	proposed []counter.Mutation // all that arrived, in order
+	readers  []counter.Caller   // who read, in order
 	// publisher, if set, is told of every change, before the call returns.
 	publisher interface {
 		Publish(revision uint64, events []counter.Event)
@@ -175,12 +176,13 @@ func combine(kind counter.Kind, old, operand int64) (value int64, ok bool) {
 	return operand, true
 }
 
-func (b *memory) Read(ctx context.Context, group string, keys []string, stale bool) (counter.Reading, error) {
+func (b *memory) Read(ctx context.Context, caller counter.Caller, group string, keys []string, stale bool) (counter.Reading, error) {
 	if b.fail != nil {
 		return counter.Reading{}, b.fail(ctx)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.readers = append(b.readers, caller)
 	return b.readLocked(group, keys), nil
 }
 

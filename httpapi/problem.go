@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tally/counter"
+	"tally/identity"
 )
 
 // problemTypePrefix and the code's word are a problem's type (RFC 9457, 3.1.1).
@@ -21,7 +22,7 @@ func (c *call) fail(e *counter.Error) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header["Retry-After"] = []string{strconv.FormatInt(retryAfterSeconds(e.RetryAfter), 10)}
 	case http.StatusUnauthorized:
-		header["Www-Authenticate"] = []string{"Bearer"}
+		header["Www-Authenticate"] = []string{identity.Challenge(c.r.Header)}
 	}
 	if e.Replayed {
 		header["Idempotent-Replayed"] = []string{"true"}
