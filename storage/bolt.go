@@ -47,6 +47,15 @@ func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
 	return store, nil
 }
 
+// openBoltLog opens a bolt file that holds the log.
+func openBoltLog(path string) (logFile, error) {
+	store, err := openBolt(path)
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
 // checkBolt refuses a file that is shorter than what it says it holds, or
 // whose pages do not hang together. Bolt meets such a page when it opens the
 // file too, but in a goroutine of its own, where it ends the process with a

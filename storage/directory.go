@@ -17,7 +17,8 @@ import (
 const (
 	lockFile     = "LOCK"
 	identityFile = "node.json"
-	logFile      = "log.bolt"
+	boltLog      = "log.bolt"
+	walLogDir    = "log.wal"
 	stableFile   = "stable.bolt"
 	snapshotsDir = "snapshots" // raft.FileSnapshotStore insists on it
 
@@ -30,8 +31,8 @@ const (
 const snapshotsRetained = 2
 
 // Open opens the data directory of a node, or makes it, and locks it until
-// Close. Errors: ErrInUse, ErrOtherNode, ErrNewerVersion, ErrDamaged, or the
-// system's; their texts say what to do.
+// Close. Errors: ErrInUse, ErrOtherNode, ErrOtherLogStore, ErrNewerVersion,
+// ErrDamaged, or the system's; their texts say what to do.
 func Open(config Config) (*Store, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -48,12 +49,27 @@ func Open(config Config) (*Store, error) {
 	return s, nil
 }
 
+// logFile is a log on the disk that can say whose it is.
+type logFile interface {
+	raft.LogStore
+	marked
+	Close() error
+}
+
+// marked keeps a few values beside its data. Get returns ErrKeyNotFound for a
+// key that is not there.
+type marked interface {
+	Get(key []byte) ([]byte, error)
+	Set(key, value []byte) error
+}
+
 // directory is an open data directory.
 type directory struct {
 	path      string
 	lock      *os.File
 	identity  *identityFileStore
-	log       *raftboltdb.BoltStore
+	logStore  LogStore
+	log       logFile
 	stable    *raftboltdb.BoltStore
 	snapshots raft.SnapshotStore
 }
@@ -62,7 +78,7 @@ func openDirectory(config Config) (d *directory, err error) {
 	if config.Dir == "" {
 		return nil, errors.New("no data directory")
 	}
-	d = &directory{path: config.Dir, identity: &identityFileStore{dir: config.Dir}}
+	d = &directory{path: config.Dir, logStore: config.LogStore, identity: &identityFileStore{dir: config.Dir}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -84,7 +100,7 @@ func openDirectory(config Config) (d *directory, err error) {
 	if err != nil {
 		return d, err
 	}
-	if err := d.openFiles(identity); err != nil {
+	if err := d.openFiles(identity, config.Logger); err != nil {
 		return d, err
 	}
 	return d, d.openSnapshots(config.Logger)
@@ -92,7 +108,7 @@ func openDirectory(config Config) (d *directory, err error) {
 
 // remains names what of Raft's data is in the directory, or "".
 func (d *directory) remains() (string, error) {
-	for _, name := range []string{logFile, stableFile, snapshotsDir} {
+	for _, name := range []string{boltLog, walLogDir, stableFile, snapshotsDir} {
 		exists, err := exists(filepath.Join(d.path, name))
 		if err != nil {
 			return "", err
@@ -106,12 +122,12 @@ func (d *directory) remains() (string, error) {
 
 // openFiles opens log and stable store. It makes them on the first start only,
 // which has ended when both are known to be on the disk.
-func (d *directory) openFiles(identity Identity) error {
+func (d *directory) openFiles(identity Identity, logger hclog.Logger) error {
 	firstStart := !d.identity.filesCreated
-	if err := d.openFile(&d.log, logFile, identity, firstStart); err != nil {
+	if err := d.openLog(identity, firstStart, logger); err != nil {
 		return err
 	}
-	if err := d.openFile(&d.stable, stableFile, identity, firstStart); err != nil {
+	if err := d.openStable(identity, firstStart); err != nil {
 		return err
 	}
 	if !firstStart {
@@ -123,25 +139,66 @@ func (d *directory) openFiles(identity Identity) error {
 	return d.identity.markFilesCreated(identity)
 }
 
-// openFile opens one of the two files and sees to it that it belongs to
-// identity: a file of another node, or one from before the directory was made
-// anew, must not be taken for this node's.
-func (d *directory) openFile(store **raftboltdb.BoltStore, name string, identity Identity, firstStart bool) error {
+// openLog opens the log, unless the directory has one of the other kind: its
+// entries would be out of sight, and the node would have forgotten them.
+func (d *directory) openLog(identity Identity, firstStart bool, logger hclog.Logger) (err error) {
+	for _, other := range LogStores() {
+		exists, err := exists(filepath.Join(d.path, other.name()))
+		if err != nil {
+			return err
+		}
+		if exists && other != d.logStore {
+			return fmt.Errorf("%w: the log of this data directory is in %s; start with the log store %s, or remove the node from the cluster and let it join again with an empty directory and a new ID",
+				ErrOtherLogStore, other.name(), other)
+		}
+	}
+	name := d.logStore.name()
 	path := filepath.Join(d.path, name)
-	exists, err := exists(path)
+	switch d.logStore {
+	case LogStoreWAL:
+		if err := mustExist(walMade(path), name, firstStart); err != nil {
+			return err
+		}
+		d.log, err = openWAL(path, logger)
+	default:
+		if err := mustExist(path, name, firstStart); err != nil {
+			return err
+		}
+		d.log, err = openBoltLog(path)
+	}
 	if err != nil {
-		return err
-	}
-	if !exists && !firstStart {
-		return damaged("%s is missing", name)
-	}
-	if *store, err = openBolt(path); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	mark, err := (*store).Get([]byte(incarnationKey))
+	return claim(d.log, name, identity, firstStart)
+}
+
+func (d *directory) openStable(identity Identity, firstStart bool) (err error) {
+	path := filepath.Join(d.path, stableFile)
+	if err := mustExist(path, stableFile, firstStart); err != nil {
+		return err
+	}
+	if d.stable, err = openBolt(path); err != nil {
+		return fmt.Errorf("%s: %w", stableFile, err)
+	}
+	return claim(d.stable, stableFile, identity, firstStart)
+}
+
+// mustExist refuses to make anew what has been there before.
+func mustExist(path, name string, firstStart bool) error {
+	exists, err := exists(path)
+	if err == nil && !exists && !firstStart {
+		err = damaged("%s is missing", name)
+	}
+	return err
+}
+
+// claim sees to it that a file belongs to identity: one of another node, or one
+// from before the directory was made anew, must not be taken for this node's.
+func claim(file marked, name string, identity Identity, firstStart bool) error {
+	mark, err := file.Get([]byte(incarnationKey))
 	switch {
 	case errors.Is(err, ErrKeyNotFound) && firstStart:
-		return (*store).Set([]byte(incarnationKey), []byte(identity.Incarnation))
+		return file.Set([]byte(incarnationKey), []byte(identity.Incarnation))
 	case errors.Is(err, ErrKeyNotFound):
 		return damaged("%s is empty", name)
 	case err != nil:
@@ -152,7 +209,7 @@ func (d *directory) openFile(store **raftboltdb.BoltStore, name string, identity
 	return nil
 }
 
-// incarnationKey is the key in both bolt files under which they say to which
+// incarnationKey is the key under which log and stable store say to which
 // incarnation of a node they belong.
 const incarnationKey = "Incarnation"
 
@@ -178,7 +235,7 @@ func (d *directory) backing() Backing {
 		Stable:    d.stable,
 		Snapshots: d.snapshots,
 		Identity:  d.identity,
-		LogBytes:  func() (uint64, error) { return fileBytes(filepath.Join(d.path, logFile)) },
+		LogBytes:  func() (uint64, error) { return bytesUnder(filepath.Join(d.path, d.logStore.name())) },
 		FreeBytes: func() (uint64, error) { return freeBytes(d.path) },
 		Close:     d.close,
 	}
@@ -273,10 +330,24 @@ func exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-func fileBytes(path string) (uint64, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0, err
-	}
-	return uint64(info.Size()), nil
+// bytesUnder is the size of a file, or of the files in a directory.
+func bytesUnder(path string) (total uint64, err error) {
+	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && name != path {
+			return nil // a segment that was deleted meanwhile
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		total += uint64(info.Size())
+		return nil
+	})
+	return total, err
 }

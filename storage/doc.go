@@ -5,7 +5,7 @@
 //
 //	LOCK          held with flock(2) as long as the directory is in use
 //	node.json     whose directory this is: see Identity
-//	log.bolt      the Raft log
+//	log.bolt      the Raft log; or log.wal/, a directory of segments: see LogStore
 //	stable.bolt   term and vote; a file of its own so that a vote does not wait
 //	              behind the log's transactions
 //	snapshots/    the newest two snapshots

@@ -97,7 +97,9 @@ func (g *guard) stop() error {
 	return err
 }
 
-func (g *guard) path(op Operation) string { return filepath.Join(g.config.Dir, op.file()) }
+func (g *guard) path(op Operation) string {
+	return filepath.Join(g.config.Dir, op.file(g.config.LogStore))
+}
 
 // close lets no further call through, runs release, if any, under the
 // watchdog, and ends the watchdog.

@@ -25,7 +25,14 @@ type logStore struct {
 	metrics *metrics
 }
 
-var _ raft.LogStore = (*logStore)(nil)
+var (
+	_ raft.LogStore          = (*logStore)(nil)
+	_ raft.MonotonicLogStore = (*logStore)(nil)
+)
+
+// IsMonotonic implements raft.MonotonicLogStore: Raft empties a log that takes
+// consecutive indexes only before it continues after a snapshot.
+func (s *logStore) IsMonotonic() bool { return isMonotonic(s.inner) }
 
 // FirstIndex implements raft.LogStore.
 func (s *logStore) FirstIndex() (index uint64, err error) {
@@ -68,7 +75,8 @@ func (s *logStore) StoreLogs(entries []*raft.Log) error {
 // DeleteRange implements raft.LogStore. Deleting old entries behind a snapshot
 // may stop halfway and be none the worse, so that goes in chunks. Deleting
 // entries at the end, which contradict the leader's, must be atomic: what is
-// left of a half-done delete would be a log with a hole.
+// left of a half-done delete would be a log with a hole. A log of segments
+// deletes whole files at no cost.
 func (s *logStore) DeleteRange(minimum, maximum uint64) error {
 	first, err := s.FirstIndex()
 	if err != nil {
@@ -78,7 +86,7 @@ func (s *logStore) DeleteRange(minimum, maximum uint64) error {
 	if err != nil {
 		return err
 	}
-	if minimum > first || maximum >= last {
+	if minimum > first || maximum >= last || s.IsMonotonic() {
 		return s.deleteAtOnce(minimum, maximum)
 	}
 	return s.deletePrefix(first, maximum)

@@ -29,7 +29,10 @@ type logCache struct {
 	bytes  int        // of their data
 }
 
-var _ raft.LogStore = (*logCache)(nil)
+var (
+	_ raft.LogStore          = (*logCache)(nil)
+	_ raft.MonotonicLogStore = (*logCache)(nil)
+)
 
 func newLogCache(inner raft.LogStore, entriesMax, bytesMax int) *logCache {
 	return &logCache{inner: inner, bytesMax: bytesMax, ring: make([]raft.Log, entriesMax)}
@@ -38,6 +41,9 @@ func newLogCache(inner raft.LogStore, entriesMax, bytesMax int) *logCache {
 func (c *logCache) at(index uint64) *raft.Log { return &c.ring[index%uint64(len(c.ring))] }
 
 func dataBytes(entry *raft.Log) int { return len(entry.Data) + len(entry.Extensions) }
+
+// IsMonotonic implements raft.MonotonicLogStore.
+func (c *logCache) IsMonotonic() bool { return isMonotonic(c.inner) }
 
 // FirstIndex implements raft.LogStore.
 func (c *logCache) FirstIndex() (uint64, error) { return c.inner.FirstIndex() }

@@ -48,24 +48,34 @@ const (
 // them all for their checksum.
 const snapshotPatience = 30
 
-// file is where the operation works, relative to the data directory.
-func (op Operation) file() string {
+// file is where the operation works, relative to a data directory whose log is
+// of the kind log.
+func (op Operation) file(log LogStore) string {
 	switch op {
 	case OpFirstIndex, OpLastIndex, OpGetLog, OpStoreLogs, OpDeleteRange:
-		return logFile
+		return log.name()
 	case OpGet, OpGetUint64, OpSet, OpSetUint64:
 		return stableFile
 	case OpLoadIdentity, OpSaveIdentity:
 		return identityFile
-	case OpCreateSnapshot, OpWriteSnapshot, OpCloseSnapshot, OpCancelSnapshot, OpListSnapshots, OpOpenSnapshot:
+	}
+	if op.ofSnapshots() {
 		return snapshotsDir
 	}
 	return "."
 }
 
+func (op Operation) ofSnapshots() bool {
+	switch op {
+	case OpCreateSnapshot, OpWriteSnapshot, OpCloseSnapshot, OpCancelSnapshot, OpListSnapshots, OpOpenSnapshot:
+		return true
+	}
+	return false
+}
+
 // patience is how many timeouts the operation may take.
 func (op Operation) patience() uint64 {
-	if op.file() == snapshotsDir {
+	if op.ofSnapshots() {
 		return snapshotPatience
 	}
 	return 1
@@ -98,4 +108,4 @@ func (op Operation) harmless(err error) bool {
 }
 
 // counted says that err belongs in the metrics even though it is harmless.
-func (op Operation) counted() bool { return op.file() == snapshotsDir }
+func (op Operation) counted() bool { return op.ofSnapshots() }

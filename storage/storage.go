@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -13,6 +14,29 @@ import (
 // TimeoutDefault is how long a store call may take where Config does not say.
 const TimeoutDefault = 2 * time.Second
 
+// LogStore is a way to keep the Raft log on disk.
+type LogStore string
+
+// The log stores. Their words are values of a flag: never rename one.
+const (
+	// LogStoreBolt is one file, log.bolt (hashicorp/raft-boltdb).
+	LogStoreBolt LogStore = "boltdb"
+	// LogStoreWAL is a directory of segment files, log.wal (hashicorp/raft-wal),
+	// which its makers call experimental, and which is faster.
+	LogStoreWAL LogStore = "wal"
+)
+
+// LogStores returns all that there are, the default first.
+func LogStores() []LogStore { return []LogStore{LogStoreBolt, LogStoreWAL} }
+
+// name is that of the log in a data directory.
+func (s LogStore) name() string {
+	if s == LogStoreWAL {
+		return walLogDir
+	}
+	return boltLog
+}
+
 var (
 	// ErrInUse means that another process has the data directory open.
 	ErrInUse = errors.New("the data directory is in use")
@@ -20,6 +44,9 @@ var (
 	ErrOtherNode = errors.New("the data directory belongs to another node")
 	// ErrNewerVersion means that a newer version of the program wrote the data directory.
 	ErrNewerVersion = errors.New("the data directory is of a newer version")
+	// ErrOtherLogStore means that the log in the data directory is of another
+	// kind than Config.LogStore.
+	ErrOtherLogStore = errors.New("the data directory has another log store")
 	// ErrDamaged means that something is missing from the data, or does not
 	// belong together. A voter in that state has forgotten votes or entries that
 	// it promised to keep, so it must not start under its old ID.
@@ -36,6 +63,9 @@ type Config struct {
 	Dir string
 	// NodeID is whose data this is. Required.
 	NodeID string
+	// LogStore is how Open keeps the log; "" means LogStoreBolt. A directory
+	// keeps the kind it was made with.
+	LogStore LogStore
 	// Timeout is how long one call to the log or stable store may take; 0 means
 	// TimeoutDefault. Calls to the snapshot store may take snapshotPatience times as long.
 	Timeout time.Duration
@@ -66,6 +96,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Fatal == nil {
 		return c, errors.New("storage: no Fatal")
 	}
+	if c.LogStore == "" {
+		c.LogStore = LogStoreBolt
+	}
+	if !slices.Contains(LogStores(), c.LogStore) {
+		return c, fmt.Errorf("storage: there is no log store %q; there are %v", c.LogStore, LogStores())
+	}
 	if c.Timeout < 0 {
 		return c, fmt.Errorf("storage: the timeout is negative: %v", c.Timeout)
 	}
@@ -81,7 +117,8 @@ func (c Config) withDefaults() (Config, error) {
 // Backing is what Assemble wraps: the files of a data directory, or a test's
 // stores in memory. The functions may be nil.
 type Backing struct {
-	// Log must return raft.ErrLogNotFound for an entry that is not there.
+	// Log must return raft.ErrLogNotFound for an entry that is not there. It may
+	// be a raft.MonotonicLogStore.
 	Log raft.LogStore
 	// Stable must return ErrKeyNotFound for a key that is not there.
 	Stable    raft.StableStore
@@ -129,6 +166,9 @@ func assemble(b Backing, config Config) (*Store, error) {
 		return nil, err
 	}
 	if err := checkLogStart(b.Log, b.Snapshots); err != nil {
+		return nil, err
+	}
+	if err := rejoinConsecutive(b.Log, b.Snapshots); err != nil {
 		return nil, err
 	}
 	m := newMetrics(b)

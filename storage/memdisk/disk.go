@@ -11,6 +11,8 @@ import (
 // Disk is the disk of one machine. All methods may be called at any time, from
 // any goroutine.
 type Disk struct {
+	monotonic bool // the log refuses entries that do not continue it
+
 	mu      sync.Mutex
 	image   image    // what the next Open finds, while no session uses the disk
 	session *session // the process that uses the disk, or nil
@@ -27,6 +29,14 @@ func New() *Disk {
 		calls:  map[storage.Operation]int{},
 		free:   math.MaxUint64,
 	}
+}
+
+// NewMonotonic returns an empty disk whose log takes consecutive indexes only,
+// as a write-ahead log does (raft.MonotonicLogStore).
+func NewMonotonic() *Disk {
+	d := New()
+	d.monotonic = true
+	return d
 }
 
 // Open gives the disk to a new process, which finds what was on it at the last

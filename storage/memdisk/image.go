@@ -58,6 +58,19 @@ func (img *logImage) find(index uint64) (int, bool) {
 	})
 }
 
+// continuedBy says that the entries are consecutive and follow the last.
+func (img *logImage) continuedBy(entries []*raft.Log) bool {
+	for i, entry := range entries {
+		switch {
+		case i > 0 && entry.Index != entries[i-1].Index+1:
+			return false
+		case i == 0 && len(img.entries) > 0 && entry.Index != img.entries[len(img.entries)-1].Index+1:
+			return false
+		}
+	}
+	return true
+}
+
 func (img *logImage) store(entries []*raft.Log) {
 	for _, entry := range entries {
 		at, found := img.find(entry.Index)

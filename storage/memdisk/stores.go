@@ -16,7 +16,12 @@ import (
 // logStore is the log of a session.
 type logStore struct{ *session }
 
-var _ raft.LogStore = (*logStore)(nil)
+var (
+	_ raft.LogStore          = (*logStore)(nil)
+	_ raft.MonotonicLogStore = (*logStore)(nil)
+)
+
+func (s *logStore) IsMonotonic() bool { return s.disk.monotonic }
 
 func (s *logStore) FirstIndex() (index uint64, err error) {
 	err = s.do(storage.OpFirstIndex, func(bool) error {
@@ -57,6 +62,9 @@ func (s *logStore) StoreLogs(entries []*raft.Log) error {
 		copies[i] = cloneEntry(entry)
 	}
 	return s.do(storage.OpStoreLogs, func(synced bool) error {
+		if s.disk.monotonic && !s.log.volatile.continuedBy(copies) {
+			return fmt.Errorf("memdisk: entry %d does not continue the log", copies[0].Index)
+		}
 		s.log.change(func(img *logImage) { img.store(copies) }, synced)
 		return nil
 	})
