@@ -30,6 +30,7 @@ type call struct {
 	// What the request says, in the order in which it is found out.
 	requestID      string
 	caller         counter.Caller
+	expires        time.Time // when the caller's word ends to count, zero for never
 	idempotencyKey string
 	condition      counter.Condition
 	group, key, id string // the parameters of the path, decoded
@@ -82,7 +83,7 @@ func (c *call) run(ec echo.Context) *counter.Error {
 	if err := c.handler.cors.admit(c.w.Header(), c.r); err != nil {
 		return err
 	}
-	if err := c.identifyCaller(); err != nil {
+	if err := c.admitCaller(); err != nil {
 		return err
 	}
 	if err := c.decodePath(ec); err != nil {
@@ -123,15 +124,22 @@ func saneRequestID(id string) bool {
 	return id != "" && len(id) <= counter.RequestIDBytesMax
 }
 
-func (c *call) identifyCaller() *counter.Error {
-	if c.route.class == observes {
+// admitCaller finds out who calls and refuses who may not call this. It is the
+// only place that decides so, on the node that the caller reached: what nodes
+// forward among each other has passed here.
+func (c *call) admitCaller() *counter.Error {
+	if c.route.action == anyone {
 		return nil
 	}
 	principal, err := c.handler.config.Authenticate(c.r.Header)
 	if err != nil {
 		return c.asError(err)
 	}
+	if err := principal.Check(c.route.action); err != nil {
+		return err
+	}
 	c.caller = counter.Caller{User: principal.User, Limited: principal.Limited}
+	c.expires = principal.Expires
 	return nil
 }
 

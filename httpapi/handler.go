@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -66,7 +67,9 @@ func New(config Config) (*Handler, error) {
 	h.echo = echo.New()
 	h.echo.IPExtractor = echo.ExtractIPDirect()
 	h.echo.HTTPErrorHandler = h.serveUnrouted
-	h.register()
+	if err := h.register(routes()); err != nil {
+		return nil, err
+	}
 	return h, nil
 }
 
@@ -79,9 +82,9 @@ func randomPrefix() string {
 
 // register gives the route table to the router, with what every path gets
 // beside its own methods: HEAD where there is GET, and OPTIONS.
-func (h *Handler) register() {
+func (h *Handler) register(table []route) error {
 	methods := make(map[string][]string) // by path
-	table := slices.DeleteFunc(routes(), func(rt route) bool {
+	table = slices.DeleteFunc(table, func(rt route) bool {
 		return rt.name == "metrics" && h.scrape == nil || rt.watches && h.config.Hub == nil
 	})
 	for _, rt := range table {
@@ -93,11 +96,15 @@ func (h *Handler) register() {
 	for path := range methods {
 		methods[path] = append(methods[path], http.MethodOptions)
 		allow := strings.Join(methods[path], ", ")
-		table = append(table, route{name: "options", method: http.MethodOptions, path: path, class: observes, handle: (*call).options, allow: allow})
+		table = append(table, route{name: "options", method: http.MethodOptions, path: path, action: anyone, handle: (*call).options, allow: allow})
 	}
 	for _, rt := range table {
+		if rt.action == "" {
+			return fmt.Errorf("httpapi: the route %s does not say who may call it", rt.name)
+		}
 		h.add(rt)
 	}
+	return nil
 }
 
 func (h *Handler) add(rt route) {
@@ -131,7 +138,7 @@ func (h *Handler) answer(rt *route) echo.HandlerFunc {
 
 // serveUnrouted answers what the router found no route for.
 func (h *Handler) serveUnrouted(err error, c echo.Context) {
-	rt := route{name: "none", class: observes, handle: (*call).notFound}
+	rt := route{name: "none", action: anyone, handle: (*call).notFound}
 	if allow, ok := c.Get(echo.ContextKeyHeaderAllow).(string); ok {
 		rt.allow = allow
 		rt.handle = (*call).methodNotAllowed

@@ -65,7 +65,7 @@ func parseETag(lines []string) (revision uint64, ok bool) {
 // decodeIdempotencyKey reads the key that makes attempts of a mutation count once.
 func (c *call) decodeIdempotencyKey() *counter.Error {
 	keys, given := c.r.Header["Idempotency-Key"]
-	if !given || c.route.class == observes || c.route.class == reads {
+	if !given || c.route.class == reads {
 		return nil
 	}
 	if err := c.checkIdempotencyKey(keys); err != nil {

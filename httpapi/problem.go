@@ -40,7 +40,7 @@ func retryAfterSeconds(wait time.Duration) int64 {
 // definite says that the attempt changed nothing. What never changes anything
 // cannot have done so, whatever went wrong.
 func (c *call) definite(info counter.CodeInfo) bool {
-	return info.Definite || c.route.class == reads || c.route.class == observes
+	return info.Definite || c.route.class == reads
 }
 
 // appendProblem appends the fields that docs/openapi.yaml gives a problem, absent what does not apply.

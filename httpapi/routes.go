@@ -4,17 +4,21 @@ import (
 	"net/http"
 
 	"tally/counter"
+	"tally/identity"
 )
 
-// class says what a route is for: who may call it, and what its failures mean.
+// class says what the failures of a route mean.
 type class int
 
 const (
-	observes    class = iota // looks at this process; needs no identity
-	reads                    // changes nothing
+	reads       class = iota // changes nothing
 	mutates                  // is one mutation of counters; may carry an idempotency key
 	administers              // changes the cluster
 )
+
+// anyone is the action of routes that ask nobody who they are: they look at this
+// process, or tell what there is.
+const anyone identity.Action = "call"
 
 // content says what body a route takes.
 type content int
@@ -32,6 +36,9 @@ type route struct {
 	name   string
 	method string
 	path   string
+	// action is what the caller must be allowed to do, or anyone. A route without
+	// one cannot be registered.
+	action identity.Action
 	class  class
 	body   content
 	// query names the query parameters that the route takes.
@@ -58,34 +65,34 @@ func routes() []route {
 	)
 	q := func(parameters ...string) []string { return parameters }
 	return []route{
-		{name: "readCounters", method: GET, path: counters, class: reads, query: q("key", "consistency", "int64"), handle: (*call).readCounters},
-		{name: "setCounters", method: PUT, path: counters, class: mutates, body: jsonBody, query: q("int64"), conditional: true, handle: (*call).setCounters},
-		{name: "deleteCounters", method: DELETE, path: counters, class: mutates, query: q("key", "int64"), handle: (*call).deleteCounters},
-		{name: "increaseCounters", method: POST, path: group + "/increase", class: mutates, body: jsonBody, query: q("int64"), handle: (*call).increaseCounters},
-		{name: "decreaseCounters", method: POST, path: group + "/decrease", class: mutates, body: jsonBody, query: q("int64"), handle: (*call).decreaseCounters},
+		{name: "readCounters", method: GET, path: counters, action: identity.ReadCounters, class: reads, query: q("key", "consistency", "int64"), handle: (*call).readCounters},
+		{name: "setCounters", method: PUT, path: counters, action: identity.WriteCounters, class: mutates, body: jsonBody, query: q("int64"), conditional: true, handle: (*call).setCounters},
+		{name: "deleteCounters", method: DELETE, path: counters, action: identity.WriteCounters, class: mutates, query: q("key", "int64"), handle: (*call).deleteCounters},
+		{name: "increaseCounters", method: POST, path: group + "/increase", action: identity.WriteCounters, class: mutates, body: jsonBody, query: q("int64"), handle: (*call).increaseCounters},
+		{name: "decreaseCounters", method: POST, path: group + "/decrease", action: identity.WriteCounters, class: mutates, body: jsonBody, query: q("int64"), handle: (*call).decreaseCounters},
 
-		{name: "readCounter", method: GET, path: one, class: reads, query: q("consistency", "int64"), handle: (*call).readCounter},
-		{name: "setCounter", method: PUT, path: one, class: mutates, body: jsonBody, query: q("int64"), handle: (*call).setCounter},
-		{name: "deleteCounter", method: DELETE, path: one, class: mutates, query: q("int64"), handle: (*call).deleteCounter},
-		{name: "increaseCounter", method: POST, path: one + "/increase", class: mutates, body: optionalBody, query: q("int64"), handle: (*call).increaseCounter},
-		{name: "decreaseCounter", method: POST, path: one + "/decrease", class: mutates, body: optionalBody, query: q("int64"), handle: (*call).decreaseCounter},
+		{name: "readCounter", method: GET, path: one, action: identity.ReadCounters, class: reads, query: q("consistency", "int64"), handle: (*call).readCounter},
+		{name: "setCounter", method: PUT, path: one, action: identity.WriteCounters, class: mutates, body: jsonBody, query: q("int64"), handle: (*call).setCounter},
+		{name: "deleteCounter", method: DELETE, path: one, action: identity.WriteCounters, class: mutates, query: q("int64"), handle: (*call).deleteCounter},
+		{name: "increaseCounter", method: POST, path: one + "/increase", action: identity.WriteCounters, class: mutates, body: optionalBody, query: q("int64"), handle: (*call).increaseCounter},
+		{name: "decreaseCounter", method: POST, path: one + "/decrease", action: identity.WriteCounters, class: mutates, body: optionalBody, query: q("int64"), handle: (*call).decreaseCounter},
 
-		{name: "batch", method: POST, path: "/v1/batch", class: mutates, body: batchBody, query: q("int64"), handle: (*call).batch},
-		{name: "listGroups", method: GET, path: "/v1/groups", class: reads, query: q("prefix", "limit", "cursor"), handle: (*call).listGroups},
+		{name: "batch", method: POST, path: "/v1/batch", action: identity.WriteCounters, class: mutates, body: batchBody, query: q("int64"), handle: (*call).batch},
+		{name: "listGroups", method: GET, path: "/v1/groups", action: identity.ListGroups, class: reads, query: q("prefix", "limit", "cursor"), handle: (*call).listGroups},
 
-		{name: "watchGroup", method: GET, path: group + "/watch", class: reads, watches: true, query: q("after", "wait", "key", "int64"), handle: (*call).watchGroup},
-		{name: "watchGroups", method: GET, path: "/v1/watch", class: reads, watches: true, query: q("group", "cursor", "wait", "int64"), handle: (*call).watchGroups},
-		{name: "watchGroupsByBody", method: POST, path: "/v1/watch", class: reads, watches: true, body: batchBody, query: q("wait", "int64"), handle: (*call).watchGroupsByBody},
+		{name: "watchGroup", method: GET, path: group + "/watch", action: identity.WatchCounters, class: reads, watches: true, query: q("after", "wait", "key", "int64"), handle: (*call).watchGroup},
+		{name: "watchGroups", method: GET, path: "/v1/watch", action: identity.WatchCounters, class: reads, watches: true, query: q("group", "cursor", "wait", "int64"), handle: (*call).watchGroups},
+		{name: "watchGroupsByBody", method: POST, path: "/v1/watch", action: identity.WatchCounters, class: reads, watches: true, body: batchBody, query: q("wait", "int64"), handle: (*call).watchGroupsByBody},
 
-		{name: "readCluster", method: GET, path: "/v1/cluster", class: reads, handle: (*call).readCluster},
-		{name: "addMember", method: POST, path: "/v1/cluster/members", class: administers, body: jsonBody, handle: (*call).addMember},
-		{name: "removeMember", method: DELETE, path: "/v1/cluster/members/:id", class: administers, handle: (*call).removeMember},
-		{name: "transferLeadership", method: POST, path: "/v1/cluster/leader", class: administers, body: optionalBody, handle: (*call).transferLeadership},
+		{name: "readCluster", method: GET, path: "/v1/cluster", action: identity.SeeCluster, class: reads, handle: (*call).readCluster},
+		{name: "addMember", method: POST, path: "/v1/cluster/members", action: identity.ChangeCluster, class: administers, body: jsonBody, handle: (*call).addMember},
+		{name: "removeMember", method: DELETE, path: "/v1/cluster/members/:id", action: identity.ChangeCluster, class: administers, handle: (*call).removeMember},
+		{name: "transferLeadership", method: POST, path: "/v1/cluster/leader", action: identity.ChangeCluster, class: administers, body: optionalBody, handle: (*call).transferLeadership},
 
-		{name: "livez", method: GET, path: "/livez", class: observes, handle: (*call).livez},
-		{name: "readyz", method: GET, path: "/readyz", class: observes, query: q("verbose"), handle: (*call).readyz},
-		{name: "metrics", method: GET, path: "/metrics", class: observes, handle: (*call).metrics},
-		{name: "openapi", method: GET, path: "/openapi.yaml", class: observes, handle: (*call).openapi},
-		{name: "welcome", method: GET, path: "/", class: observes, handle: (*call).welcome},
+		{name: "livez", method: GET, path: "/livez", action: anyone, class: reads, handle: (*call).livez},
+		{name: "readyz", method: GET, path: "/readyz", action: anyone, class: reads, query: q("verbose"), handle: (*call).readyz},
+		{name: "metrics", method: GET, path: "/metrics", action: anyone, class: reads, handle: (*call).metrics},
+		{name: "openapi", method: GET, path: "/openapi.yaml", action: anyone, class: reads, handle: (*call).openapi},
+		{name: "welcome", method: GET, path: "/", action: anyone, class: reads, handle: (*call).welcome},
 	}
 }
