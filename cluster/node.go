@@ -29,6 +29,9 @@ type Config struct {
 	NodeID  string
 	Storage *storage.Store // closed by the owner, after the node
 	Machine *fsm.Machine
+	// Observe, if not nil, returns what Raft drives instead of Machine: something
+	// that passes everything on to it and takes note.
+	Observe func(*fsm.Machine) raft.FSM
 	Network peer.Network
 
 	// PeerAddr is listened on; AdvertisePeerAddr is what others dial, by default
@@ -187,7 +190,11 @@ func (n *Node) openRaft() (err error) {
 	config.NoLegacyTelemetry = true
 	config.ShutdownOnRemove = false // a removed node goes on saying that it was removed
 
-	n.raft, err = raft.NewRaft(config, n.machine, store.Log, store.Stable, store.Snapshots, n.port.Transport())
+	var driven raft.FSM = n.machine
+	if n.config.Observe != nil {
+		driven = n.config.Observe(n.machine)
+	}
+	n.raft, err = raft.NewRaft(config, driven, store.Log, store.Stable, store.Snapshots, n.port.Transport())
 	if err != nil {
 		return fmt.Errorf("cannot start Raft: %w", err)
 	}

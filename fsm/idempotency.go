@@ -22,11 +22,10 @@ type idempotencyLimits struct {
 	ignoreKeyTimes bool
 }
 
-// The limits that every node has. To change one is to change the snapshot's version.
+// The limits that every node has, with those of limits.go. To change one is to
+// change the snapshot's version.
 const (
-	IdempotencyEntriesMax     = 1 << 20
 	IdempotencyResultBytesMax = 128 << 20
-	IdempotencyAgeMaxMs       = 10 * 60 * 1000
 	IdempotencyAheadMaxMs     = 60 * 1000
 
 	idempotencyAgedPerCommandMax = 256

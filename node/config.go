@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tally/cluster"
 	"tally/counter"
+	"tally/fsm"
 	"tally/httpapi"
 	"tally/peer"
 	"tally/storage"
@@ -112,6 +114,9 @@ type Config struct {
 	// Version is the build's version, for GET / and the log.
 	Version string
 
+	// Observe returns what Raft drives instead of the state machine: something
+	// that passes everything on to it and takes note. Nil, but in tests.
+	Observe func(*fsm.Machine) raft.FSM
 	// Network, OpenStorage and Clock are the world the node lives in: nil means
 	// TCP, the files in DataDir, and the machine's clock. Tests bring their own.
 	Network     peer.Network

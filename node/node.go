@@ -127,6 +127,7 @@ func (n *Node) clusterConfig() cluster.Config {
 		NodeID:             n.config.NodeID,
 		Storage:            n.storage,
 		Machine:            n.machine,
+		Observe:            n.config.Observe,
 		Network:            n.config.Network,
 		PeerAddr:           n.config.PeerAddr,
 		AdvertisePeerAddr:  n.config.AdvertisePeerAddr,

@@ -65,6 +65,9 @@ func (p *program) Serve(s settings) error {
 	config.Logger = logger
 	config.Metrics = registry
 	config.Version = version()
+	if err := hook(&config, p.Environ); err != nil {
+		return err
+	}
 	var ending sync.Once // whoever comes second waits inside for the end of the process
 	config.Fatal = func(err error) { ending.Do(func() { p.failStop(err, logs) }) }
 	if err := config.Validate(); err != nil {
