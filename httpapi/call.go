@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tally/counter"
+	"tally/identity"
 )
 
 // call is one request on its way through: identify, decode, check, ask the
@@ -131,7 +132,7 @@ func (c *call) admitCaller() *counter.Error {
 	if c.route.action == anyone {
 		return nil
 	}
-	principal, err := c.handler.config.Authenticate(c.r.Header)
+	principal, err := c.authenticate()
 	if err != nil {
 		return c.asError(err)
 	}
@@ -141,6 +142,14 @@ func (c *call) admitCaller() *counter.Error {
 	c.caller = counter.Caller{User: principal.User, Limited: principal.Limited}
 	c.expires = principal.Expires
 	return nil
+}
+
+// authenticate says who calls.
+func (c *call) authenticate() (identity.Principal, error) {
+	if c.route.original {
+		return c.authenticateOriginal()
+	}
+	return c.handler.config.Authenticate(c.r.Header)
 }
 
 // decodePath decodes the parameters of the path, each exactly once.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -55,6 +56,9 @@ type Config struct {
 	// Authenticate says who sends a request with this header; its errors are
 	// *counter.Error. Nil means identity.None.
 	Authenticate func(http.Header) (identity.Principal, error)
+	// AuthenticateOriginal says the same by the query of a request for the
+	// original's server API. Nil means that Authenticate knows its callers too.
+	AuthenticateOriginal func(url.Values) (identity.Principal, error)
 	// NodeID, Version and ListenURL are for people: GET / shows them.
 	NodeID, Version, ListenURL string
 }

@@ -14,7 +14,7 @@ import (
 // another URI on every node.
 const problemTypePrefix = "urn:tally:error:"
 
-// fail replies with an error as application/problem+json.
+// fail replies with an error as application/problem+json, or as the route's callers know it.
 func (c *call) fail(e *counter.Error) {
 	info := e.Code.Info()
 	header := c.w.Header()
@@ -26,6 +26,10 @@ func (c *call) fail(e *counter.Error) {
 	}
 	if e.Replayed {
 		header["Idempotent-Replayed"] = []string{"true"}
+	}
+	if c.route.original {
+		c.failOriginal(e)
+		return
 	}
 	c.out = c.appendProblem(c.out[:0], e, info)
 	_ = c.reply(info.Status, problemType)

@@ -85,6 +85,10 @@ func (q *query) set(name, value string) *counter.Error {
 		return q.setAfter(value)
 	case "wait":
 		return q.setWait(value)
+	case "contenttype":
+		return choose(new(bool), value, "json", "")
+	case "sdkappid", "identifier", "usersig", "random":
+		return nil // they say who calls, which was found out before
 	}
 	panic("httpapi: the route table names a query parameter that no code reads: " + name)
 }

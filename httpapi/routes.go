@@ -28,6 +28,7 @@ const (
 	jsonBody                    // a JSON object
 	optionalBody                // a JSON object or no body at all
 	batchBody                   // a JSON object that may be as long as a batch
+	untypedBody                 // a JSON object, whatever Content-Type says
 )
 
 // route is one line of the API.
@@ -47,7 +48,10 @@ type route struct {
 	conditional bool
 	// watches routes wait for events. They exist where there is a hub.
 	watches bool
-	handle  func(*call) *counter.Error
+	// original routes are those of original.go: they know their callers and
+	// tell of failures in the original's way.
+	original bool
+	handle   func(*call) *counter.Error
 
 	// allow is the Allow header of the route's path.
 	allow string
@@ -62,8 +66,10 @@ func routes() []route {
 		group    = "/v1/groups/:group"
 		counters = group + "/counters"
 		one      = counters + "/:key"
+		original = "/v4/group_open_http_svc"
 	)
 	q := func(parameters ...string) []string { return parameters }
+	originalQuery := q("sdkappid", "identifier", "usersig", "random", "contenttype")
 	return []route{
 		{name: "readCounters", method: GET, path: counters, action: identity.ReadCounters, class: reads, query: q("key", "consistency", "int64"), handle: (*call).readCounters},
 		{name: "setCounters", method: PUT, path: counters, action: identity.WriteCounters, class: mutates, body: jsonBody, query: q("int64"), conditional: true, handle: (*call).setCounters},
@@ -88,6 +94,10 @@ func routes() []route {
 		{name: "addMember", method: POST, path: "/v1/cluster/members", action: identity.ChangeCluster, class: administers, body: jsonBody, handle: (*call).addMember},
 		{name: "removeMember", method: DELETE, path: "/v1/cluster/members/:id", action: identity.ChangeCluster, class: administers, handle: (*call).removeMember},
 		{name: "transferLeadership", method: POST, path: "/v1/cluster/leader", action: identity.ChangeCluster, class: administers, body: optionalBody, handle: (*call).transferLeadership},
+
+		{name: "originalUpdate", method: POST, path: original + "/update_group_counter", action: identity.CallOriginal, class: mutates, body: untypedBody, query: originalQuery, original: true, handle: (*call).originalUpdate},
+		{name: "originalGet", method: POST, path: original + "/get_group_counter", action: identity.CallOriginal, class: reads, body: untypedBody, query: originalQuery, original: true, handle: (*call).originalGet},
+		{name: "originalDelete", method: POST, path: original + "/delete_group_counter", action: identity.CallOriginal, class: mutates, body: untypedBody, query: originalQuery, original: true, handle: (*call).originalDelete},
 
 		{name: "livez", method: GET, path: "/livez", action: anyone, class: reads, handle: (*call).livez},
 		{name: "readyz", method: GET, path: "/readyz", action: anyone, class: reads, query: q("verbose"), handle: (*call).readyz},

@@ -39,6 +39,7 @@ const (
 	ChangeCluster Action = "change the cluster"
 	Backup        Action = "take a backup"
 	Restore       Action = "restore a backup"
+	CallOriginal  Action = "call the server API of the original"
 )
 
 // Permission is one line of the table.
@@ -48,7 +49,7 @@ type Permission struct {
 }
 
 // Permissions is the table of what each role may do. What is not in it nobody may.
-func Permissions() [8]Permission {
+func Permissions() [9]Permission {
 	return [...]Permission{
 		//               user   service admin
 		{ReadCounters, true, true, true},
@@ -59,6 +60,7 @@ func Permissions() [8]Permission {
 		{ChangeCluster, false, false, true},
 		{Backup, false, false, true},
 		{Restore, false, false, true},
+		{CallOriginal, false, true, true},
 	}
 }
 

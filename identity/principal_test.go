@@ -15,8 +15,8 @@ import (
 func TestWhatEachRoleMayDo(t *testing.T) {
 	allowed := map[identity.Role]string{
 		identity.RoleUser:    "read counters, change counters, watch counters",
-		identity.RoleService: "read counters, change counters, watch counters, list groups",
-		identity.RoleAdmin:   "read counters, change counters, watch counters, list groups, see the cluster, change the cluster, take a backup, restore a backup",
+		identity.RoleService: "read counters, change counters, watch counters, list groups, call the server API of the original",
+		identity.RoleAdmin:   "read counters, change counters, watch counters, list groups, see the cluster, change the cluster, take a backup, restore a backup, call the server API of the original",
 		"":                   "",
 		"root":               "",
 	}
