@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -27,37 +28,42 @@ func waitSnapshot(c *clustertest.Cluster, nodes ...*clustertest.Node) {
 	}
 }
 
+// With logs that may have gaps, and with logs that must be emptied first.
 func TestFollowerThatWasAwayLongGetsASnapshot(t *testing.T) {
-	clustertest.Run(t, clustertest.Options{Configure: withSmallLog}, func(t *testing.T, c *clustertest.Cluster) {
-		leader := c.WaitLeader()
-		away := c.Others(leader)[0]
-		mustIncrease(t, away, 1)
-		c.WaitAgree()
-		c.Isolate(away)
-		c.WaitLeader(c.Others(away)...)
-		for range 100 {
-			mustIncrease(t, leader, 1)
-			time.Sleep(5 * time.Millisecond)
-		}
-		before := away.Disk().Calls(storage.OpCloseSnapshot)
-		if reply := away.ReadStale(group); reply.Counters[key] != 1 {
-			t.Errorf("the one that is away has %v, want 1", reply)
-		}
-		c.Heal()
-		// Reads during the installation see all of it or wait.
-		c.WaitFor("a read on the one that was away", func() bool {
-			reply := away.Read(group)
-			if reply.OK() && reply.Counters[key] != 101 {
-				t.Fatalf("it reads %v, want 101", reply)
-			}
-			return reply.OK()
+	for _, monotonic := range []bool{false, true} {
+		t.Run(fmt.Sprintf("monotonic %v", monotonic), func(t *testing.T) {
+			clustertest.Run(t, clustertest.Options{Configure: withSmallLog, MonotonicLogs: monotonic}, func(t *testing.T, c *clustertest.Cluster) {
+				leader := c.WaitLeader()
+				away := c.Others(leader)[0]
+				mustIncrease(t, away, 1)
+				c.WaitAgree()
+				c.Isolate(away)
+				c.WaitLeader(c.Others(away)...)
+				for range 100 {
+					mustIncrease(t, leader, 1)
+					time.Sleep(5 * time.Millisecond)
+				}
+				before := away.Disk().Calls(storage.OpCloseSnapshot)
+				if reply := away.ReadStale(group); reply.Counters[key] != 1 {
+					t.Errorf("the one that is away has %v, want 1", reply)
+				}
+				c.Heal()
+				// Reads during the installation see all of it or wait.
+				c.WaitFor("a read on the one that was away", func() bool {
+					reply := away.Read(group)
+					if reply.OK() && reply.Counters[key] != 101 {
+						t.Fatalf("it reads %v, want 101", reply)
+					}
+					return reply.OK()
+				})
+				if away.Disk().Calls(storage.OpCloseSnapshot) == before {
+					t.Error("it caught up without a snapshot: the test shows nothing")
+				}
+				mustIncrease(t, away, 1)
+				c.WaitAgree()
+			})
 		})
-		if away.Disk().Calls(storage.OpCloseSnapshot) == before {
-			t.Error("it caught up without a snapshot: the test shows nothing")
-		}
-		mustIncrease(t, away, 1)
-		c.WaitAgree()
-	})
+	}
 }
 
 func TestNodesStartFromTheirSnapshots(t *testing.T) {

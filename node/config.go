@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,9 @@ type Config struct {
 	// ShutdownTimeout bounds a clean stop.
 	ShutdownTimeout time.Duration
 
+	// LogStore is how the Raft log is kept on disk. A data directory keeps the kind
+	// that it was made with; the nodes of a cluster may differ.
+	LogStore storage.LogStore
 	// SnapshotInterval is how often the node looks whether a snapshot is due.
 	SnapshotInterval time.Duration
 	// SnapshotThreshold is how many log entries since the last snapshot make one due.
@@ -141,6 +145,7 @@ func Default() Config {
 		StorageTimeout:     2 * time.Second,
 		RequestTimeout:     5 * time.Second,
 		ShutdownTimeout:    10 * time.Second,
+		LogStore:           storage.LogStoreBolt,
 		SnapshotInterval:   30 * time.Second,
 		SnapshotThreshold:  65536,
 		TrailingLogs:       102400,
@@ -184,6 +189,9 @@ func (c *Config) validateNames() error {
 	}
 	if c.DataDir == "" {
 		return errors.New("the data directory is empty; name one")
+	}
+	if !slices.Contains(storage.LogStores(), c.LogStore) {
+		return fmt.Errorf("there is no log store %q; there are %v", c.LogStore, storage.LogStores())
 	}
 	for _, addr := range []struct{ name, value string }{{"HTTP address", c.HTTPAddr}, {"peer address", c.PeerAddr}} {
 		if _, _, err := net.SplitHostPort(addr.value); err != nil {

@@ -78,6 +78,7 @@ func (n *Node) open() (err error) {
 	n.storage, err = n.config.OpenStorage(storage.Config{
 		Dir:        n.config.DataDir,
 		NodeID:     n.config.NodeID,
+		LogStore:   n.config.LogStore,
 		Timeout:    n.config.StorageTimeout,
 		Fatal:      n.config.Fatal,
 		Logger:     n.config.Logger.Named("storage"),

@@ -89,6 +89,7 @@ func (s *settings) flagGroups() []flagGroup {
 			f.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", c.ShutdownTimeout, "how long a clean stop may take")
 		}),
 		group("Log and snapshots", func(f *pflag.FlagSet) {
+			f.StringVar((*string)(&c.LogStore), "log-store", string(c.LogStore), "how the log is kept on disk: boltdb, or wal (faster; its makers call it experimental)")
 			f.DurationVar(&c.SnapshotInterval, "snapshot-interval", c.SnapshotInterval, "how often the node looks whether a snapshot is due")
 			f.Uint64Var(&c.SnapshotThreshold, "snapshot-threshold", c.SnapshotThreshold, "how many log entries since the last snapshot make one due")
 			f.Uint64Var(&c.TrailingLogs, "trailing-logs", c.TrailingLogs, "how many log entries are kept behind a snapshot for followers that were away")

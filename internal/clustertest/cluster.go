@@ -12,6 +12,7 @@ import (
 
 	"tally/node"
 	"tally/peer/pipenet"
+	"tally/storage/memdisk"
 )
 
 // Options say what cluster a test wants. The zero value is three nodes.
@@ -20,6 +21,9 @@ type Options struct {
 	Nodes int
 	// Stopped leaves the founders to be started by the test.
 	Stopped bool
+	// MonotonicLogs gives the nodes disks whose logs take consecutive indexes
+	// only, as the log store wal does.
+	MonotonicLogs bool
 	// Configure changes the configuration of every start of every node.
 	Configure func(*node.Config)
 }
@@ -48,6 +52,14 @@ func Run(t *testing.T, o Options, scenario func(t *testing.T, c *Cluster)) {
 		}
 		scenario(t, c)
 	})
+}
+
+// newDisk returns an empty disk for a node.
+func (o Options) newDisk() *memdisk.Disk {
+	if o.MonotonicLogs {
+		return memdisk.NewMonotonic()
+	}
+	return memdisk.New()
 }
 
 // New makes a cluster; t must be of a bubble. The nodes end with the test.

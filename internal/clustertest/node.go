@@ -25,7 +25,7 @@ type Node struct {
 }
 
 func newNode(c *Cluster, id string) *Node {
-	return &Node{ID: id, cluster: c, disk: memdisk.New()}
+	return &Node{ID: id, cluster: c, disk: c.options.newDisk()}
 }
 
 // host is the node's name on the network.
@@ -133,7 +133,7 @@ func (n *Node) Wipe() {
 	n.Crash()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.disk = memdisk.New()
+	n.disk = n.cluster.options.newDisk()
 }
 
 // Move makes the node's next start listen on another peer port.

@@ -78,7 +78,7 @@ func (s *schedule) final(group string) int64 { return s.values[group] }
 
 func (s *schedule) run(t *testing.T) {
 	s.faults, s.values = map[string]int{}, map[string]int64{}
-	clustertest.Run(t, clustertest.Options{Configure: s.configure}, func(t *testing.T, c *clustertest.Cluster) {
+	clustertest.Run(t, clustertest.Options{Configure: s.configure, MonotonicLogs: s.seed%4 >= 2}, func(t *testing.T, c *clustertest.Cluster) {
 		stop := make(chan struct{})
 		var clients sync.WaitGroup
 		for i := range 2 * len(c.Nodes()) {
