@@ -1,0 +1,133 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+
+	"tally/counter"
+)
+
+// ErrUnreachable is what calls return when no node answered and nothing was
+// changed; what it wraps says why.
+var ErrUnreachable = errors.New("no node answers")
+
+// replyBytesMax is the longest reply that is read. The longest a node makes, to
+// a batch of 1,000 operations, is a tenth of it.
+const replyBytesMax = 16 << 20
+
+// request is one call as it is sent: at every attempt the same, to whatever node.
+type request struct {
+	method string
+	path   string // escaped, with the query
+	header http.Header
+	body   []byte // JSON; nil for none
+	// changes says that the request changes something when it is carried out.
+	changes bool
+	// decode reads the reply of an attempt that succeeded. Its error means that
+	// nobody can tell from the reply what was done.
+	decode func(*reply) error
+}
+
+// reply is what a node answered.
+type reply struct {
+	status   int
+	replayed bool // the answer to an earlier attempt with the same key
+	body     []byte
+}
+
+// failure is why one attempt brought no result.
+type failure struct {
+	// err says why: *counter.Error if a node said so.
+	err error
+	// refusal is err if a node said so, else nil.
+	refusal *counter.Error
+	// definite says that this attempt changed nothing.
+	definite bool
+}
+
+// attempt sends the request to one endpoint, once.
+func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure {
+	ctx, cancel := context.WithTimeout(ctx, c.config.attemptTimeout)
+	defer cancel()
+	response, failed := c.send(ctx, to, r)
+	if failed != nil {
+		return failed
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := readBounded(response.Body, replyBytesMax)
+	if err != nil {
+		return &failure{err: fmt.Errorf("%s: reading the reply: %w", to.url, err), definite: !r.changes}
+	}
+	if response.StatusCode != http.StatusOK {
+		return refused(to, r, response, body)
+	}
+	answer := &reply{status: response.StatusCode, replayed: response.Header.Get("Idempotent-Replayed") == "true", body: body}
+	if err := r.decode(answer); err != nil {
+		return &failure{err: fmt.Errorf("%s: the reply cannot be understood: %w", to.url, err), definite: !r.changes}
+	}
+	return nil
+}
+
+// send sends the request and returns what comes back, whatever its status.
+func (c *Client) send(ctx context.Context, to *endpoint, r *request) (*http.Response, *failure) {
+	var sent atomic.Bool // a connection was there, so some of it may have gone out
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }}
+	request, err := c.newRequest(httptrace.WithClientTrace(ctx, trace), to, r)
+	if err != nil {
+		return nil, &failure{err: err, definite: true}
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, &failure{err: err, definite: !r.changes || !sent.Load()}
+	}
+	return response, nil
+}
+
+func (c *Client) newRequest(ctx context.Context, to *endpoint, r *request) (*http.Request, error) {
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	request, err := http.NewRequestWithContext(ctx, r.method, to.url+r.path, body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range r.header {
+		request.Header[name] = values
+	}
+	if r.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.config.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.config.token)
+	}
+	if c.config.user != "" {
+		request.Header.Set("X-Tally-User", c.config.user)
+	}
+	return request, nil
+}
+
+// readBounded reads all, and fails if it is more than limit bytes.
+func readBounded(from io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return body, err
+}
+
+// refused says why a node, or something before it, answered with a failure.
+func refused(to *endpoint, r *request, response *http.Response, body []byte) *failure {
+	refusal, definite, err := decodeProblem(response.Header, body)
+	if err != nil {
+		// A proxy's page, for instance: what has become of the request nobody knows.
+		return &failure{err: fmt.Errorf("%s answered %s, and not as a node does: %w", to.url, response.Status, err), definite: !r.changes}
+	}
+	return &failure{err: refusal, refusal: refusal, definite: definite || !r.changes}
+}
