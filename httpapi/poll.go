@@ -28,7 +28,9 @@ func jitter(d time.Duration) time.Duration {
 }
 
 // servePoll waits until there is an event, the time is over, or the hub closes,
-// and replies; to a client that has gone it does not.
+// and replies; to a client that has gone it does not. The time is over, too,
+// when the caller's token expires: the reply holds a position as always, and
+// the next request is told of the token.
 func (w *watcher) servePoll() {
 	timer := time.NewTimer(w.wait)
 	defer timer.Stop()
@@ -86,6 +88,9 @@ func (w *watcher) boundWrite() {
 	now := time.Now()
 	if w.writeDeadline.Sub(now) < writeTimeout {
 		w.writeDeadline = now.Add(2 * writeTimeout)
+		if end := w.expires.Add(lastWordTimeout); w.stream && !w.expires.IsZero() && end.Before(w.writeDeadline) {
+			w.writeDeadline = end
+		}
 		_ = http.NewResponseController(w.w).SetWriteDeadline(w.writeDeadline)
 	}
 }

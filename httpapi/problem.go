@@ -31,7 +31,7 @@ func (c *call) fail(e *counter.Error) {
 		c.failOriginal(e)
 		return
 	}
-	c.out = c.appendProblem(c.out[:0], e, info)
+	c.out = appendProblem(c.out[:0], e, c.definite(info), c.requestID)
 	_ = c.reply(info.Status, problemType)
 }
 
@@ -48,7 +48,8 @@ func (c *call) definite(info counter.CodeInfo) bool {
 }
 
 // appendProblem appends the fields that docs/openapi.yaml gives a problem, absent what does not apply.
-func (c *call) appendProblem(out []byte, e *counter.Error, info counter.CodeInfo) []byte {
+func appendProblem(out []byte, e *counter.Error, definite bool, requestID string) []byte {
+	info := e.Code.Info()
 	out = append(out, `{"type":`...)
 	out = appendString(out, problemTypePrefix+string(info.Code))
 	out = appendStringField(out, "title", info.Title)
@@ -61,7 +62,7 @@ func (c *call) appendProblem(out []byte, e *counter.Error, info counter.CodeInfo
 		out = strconv.AppendInt(out, int64(info.ErrorCode), 10)
 	}
 	out = append(out, `,"definite":`...)
-	out = strconv.AppendBool(out, c.definite(info))
+	out = strconv.AppendBool(out, definite)
 	if e.Revision != 0 {
 		out = append(out, `,"revision":`...)
 		out = strconv.AppendUint(out, e.Revision, 10)
@@ -81,7 +82,7 @@ func (c *call) appendProblem(out []byte, e *counter.Error, info counter.CodeInfo
 		out = append(out, `,"operation":`...)
 		out = strconv.AppendInt(out, int64(*e.Operation), 10)
 	}
-	out = appendStringField(out, "requestId", c.requestID)
+	out = appendStringField(out, "requestId", requestID)
 	return append(out, "}\n"...)
 }
 

@@ -39,14 +39,14 @@ func setStreamHeader(header http.Header) {
 }
 
 // serveStream sends what there is and what comes, until the client goes, does
-// not read what it is sent, or the hub closes.
+// not read what it is sent, its token expires, or the hub closes.
 func (w *watcher) serveStream() {
 	setStreamHeader(w.w.Header())
 	w.w.WriteHeader(http.StatusOK)
 	if !w.send(w.appendRetry) {
 		return
 	}
-	due := w.nextProgress()
+	due := w.nextDue()
 	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	for {
@@ -66,6 +66,10 @@ func (w *watcher) serveStream() {
 		case <-w.gone:
 			return
 		}
+		if w.expired() {
+			w.sendExpired()
+			return
+		}
 		var err error
 		if w.batch, err = w.cursor.Poll(); err != nil {
 			return // the client comes back with the last ID it was sent
@@ -76,15 +80,16 @@ func (w *watcher) serveStream() {
 		if !w.send(nil) {
 			return
 		}
-		due = w.nextProgress()
+		due = w.nextDue()
 		if progress {
 			timer.Reset(time.Until(due))
 		}
 	}
 }
 
-func (w *watcher) nextProgress() time.Time {
-	return time.Now().Add(progressInterval - jitter(progressJitter))
+// nextDue is when a silent stream must be looked at again.
+func (w *watcher) nextDue() time.Time {
+	return time.Now().Add(w.untilExpiry(progressInterval - jitter(progressJitter)))
 }
 
 func (w *watcher) appendRetry(out []byte) []byte {

@@ -165,7 +165,7 @@ func (c *call) watch(form form, selections []watch.Selection) *counter.Error {
 		return c.asError(failure)
 	}
 	w := &watcher{
-		form: form, quoted: c.query.quoted, cursor: cursor, pacer: c.pacer(stream),
+		form: form, quoted: c.query.quoted, cursor: cursor, pacer: c.pacer(stream), expires: c.expires,
 		handler: c.handler, w: c.w, gone: c.r.Context().Done(),
 	}
 	if failure := w.first(); failure != nil {
@@ -180,7 +180,7 @@ func (c *call) watch(form form, selections []watch.Selection) *counter.Error {
 		c.out = w.appendReply(c.out)
 		return c.replyJSON()
 	}
-	w.stream, w.wait = stream, wait
+	w.stream, w.wait = stream, w.untilExpiry(wait)
 	c.watcher, c.status = w, http.StatusOK
 	return nil
 }
@@ -232,6 +232,9 @@ type watcher struct {
 	cursor *watch.Cursor
 	batch  watch.Batch // what came last, to be sent
 	pacer  *pacer
+	// expires is when the caller's word ends to count, and the watch with it;
+	// zero for never.
+	expires time.Time
 
 	handler *Handler
 	w       http.ResponseWriter
@@ -270,7 +273,7 @@ func (w *watcher) serve() {
 // has gone meanwhile.
 func (w *watcher) keepPace() bool {
 	delay := w.pacer.delay(time.Now(), w.handler.config.WatchInterval)
-	return delay <= 0 || w.sleep(delay)
+	return delay <= 0 || w.sleep(w.untilExpiry(delay))
 }
 
 // countReply lets the reply after this one wait its turn. A batch that is only a
