@@ -17,6 +17,7 @@ import (
 	"tally/counter"
 	"tally/fsm"
 	"tally/httpapi"
+	"tally/identity"
 	"tally/peer"
 	"tally/storage"
 	"tally/watch"
@@ -100,6 +101,13 @@ type Config struct {
 	// Insecure allows Identity "none", and a peer port without credentials, on
 	// addresses that are not loopback.
 	Insecure bool
+	// UserSigKeyFile has the secret that callers of the original's server API sign
+	// with, and SDKAppID is their application: both, or neither. With neither they
+	// are known as all callers are.
+	UserSigKeyFile string
+	SDKAppID       uint64
+	// UserSigAdmins are the users who may call the original's server API with a UserSig.
+	UserSigAdmins []string
 	// CORSOrigins are the origins of browser pages that may call: as a browser
 	// sends them (https://example.org), with any port (http://localhost:*), or *.
 	CORSOrigins []string
@@ -156,6 +164,7 @@ func Default() Config {
 		MaxWatchers:        watch.DefaultWatchersMax,
 		WatchInterval:      httpapi.DefaultWatchInterval,
 		Identity:           "none",
+		UserSigAdmins:      []string{identity.DefaultUserSigAdmin},
 		RefuseGroups:       []string{"*@TOPIC#*"},
 	}
 }
@@ -175,7 +184,7 @@ func ParseInitialCluster(text string) ([]Member, error) {
 
 // Validate says what is wrong with the configuration and what to do about it.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateNames, c.validateMembers, c.validateTimeouts, c.validateCallers} {
+	for _, check := range []func() error{c.validateNames, c.validateMembers, c.validateTimeouts, c.validateCallers, c.validateUserSig} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -1,6 +1,9 @@
 package node_test
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +27,49 @@ func TestWatchLimitsMustMakeSense(t *testing.T) {
 		change(&config)
 		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestUserSigsAreVerifiedOrNot: whoever asks for signatures is not served without.
+func TestUserSigsAreVerifiedOrNot(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*node.Config)
+		want   string
+	}{
+		"key without application": {func(c *node.Config) { c.UserSigKeyFile = "key" }, "belong together"},
+		"application without key": {func(c *node.Config) { c.SDKAppID = 1 }, "belong together"},
+		"nobody may call":         {func(c *node.Config) { c.UserSigKeyFile, c.SDKAppID, c.UserSigAdmins = "key", 1, nil }, "name at least one"},
+	} {
+		config := node.Default()
+		config.Fatal = func(error) {}
+		c.change(&config)
+		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestUserSigKeyMustBeReadable: a node that cannot verify does not start.
+func TestUserSigKeyMustBeReadable(t *testing.T) {
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.WriteFile(open, []byte(strings.Repeat("k", 64)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(t.TempDir(), "none"), open} {
+		config := node.Default()
+		config.DataDir, config.HTTPAddr, config.PeerAddr = t.TempDir(), "127.0.0.1:0", "127.0.0.1:0"
+		config.Fatal = func(err error) { t.Error(err) }
+		config.UserSigKeyFile, config.SDKAppID = path, 1400000000
+		n, err := node.Open(config)
+		if err == nil {
+			t.Fatal("it serves without a key", n.Close(context.Background()))
+		}
+		if !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v", err)
 		}
 	}
 }

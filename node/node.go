@@ -153,6 +153,10 @@ func (n *Node) clusterConfig() cluster.Config {
 }
 
 func (n *Node) serve(listener net.Listener) error {
+	authenticateOriginal, err := n.config.authenticateOriginal()
+	if err != nil {
+		return err
+	}
 	handler, err := httpapi.New(httpapi.Config{
 		Backend:        n.cluster,
 		Hub:            n.hub,
@@ -166,6 +170,8 @@ func (n *Node) serve(listener net.Listener) error {
 		NodeID:         n.config.NodeID,
 		Version:        n.config.Version,
 		ListenURL:      n.httpURL,
+
+		AuthenticateOriginal: authenticateOriginal,
 	})
 	if err != nil {
 		return err

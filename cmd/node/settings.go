@@ -69,6 +69,9 @@ func (s *settings) flagGroups() []flagGroup {
 		group("Callers", func(f *pflag.FlagSet) {
 			f.StringVar(&c.Identity, "identity", c.Identity, "how callers are known: none (everybody may do everything)")
 			f.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow --identity none on an address that is not loopback")
+			f.StringVar(&c.UserSigKeyFile, "usersig-key-file", c.UserSigKeyFile, "`file` with the key that UserSigs of the original's server API are verified with; needs --sdkappid")
+			f.Uint64Var(&c.SDKAppID, "sdkappid", c.SDKAppID, "the application whose UserSigs they are")
+			f.StringSliceVar(&c.UserSigAdmins, "usersig-admins", c.UserSigAdmins, "`user` who may call the original's server API with a UserSig; repeatable")
 			f.StringSliceVar(&c.CORSOrigins, "cors-origin", c.CORSOrigins, "`origin` of browser pages that may call, such as https://example.org or http://localhost:*; repeatable")
 			f.StringSliceVar(&c.RefuseGroups, "refuse-groups", c.RefuseGroups, "`pattern` of group IDs that have no counters, * for any text; repeatable")
 			f.DurationVar(&c.RequestTimeout, "request-timeout", c.RequestTimeout, "how long a request may take that does not wait for events")
