@@ -9,6 +9,9 @@
 // (watch.go) when its call is over: a long poll (poll.go) or a stream of
 // server-sent events (stream.go), on the goroutine of its connection.
 //
+// original.go answers programs that were written for the server API of the
+// original, in its words.
+//
 // It never decides what a change means, never retries, and keeps no state of
 // its own between two requests except its metrics and the pace of a
 // connection's long polls.

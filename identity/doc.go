@@ -13,6 +13,9 @@
 //	nbf, iat   not in the future, by more than Leeway
 //	iss, aud   as configured
 //
+// The original's server API has credentials of its own, which a UserSigVerifier
+// knows: see there.
+//
 // A key has one algorithm and verifies no other: a secret HS256, an RSA key
 // RS256, an Ed25519 key EdDSA. What a token says of its algorithm can only
 // select among the keys, so neither "none" nor a public key used as a secret
