@@ -1,0 +1,356 @@
+import { Caller } from './caller.js'
+import { Clock } from './clock.js'
+import { Emitter } from './emitter.js'
+import { Endpoints } from './endpoints.js'
+import { SDK_NOT_READY, TallyError, givenUp } from './errors.js'
+import { Following } from './following.js'
+import { decodeCounters } from './int64.js'
+import { EVENT, TYPES } from './names.js'
+import { checkGroup, checkKey, encodeCounters, encodeOperation, groupPath, keyQuery } from './parameters.js'
+import { Scope } from './scope.js'
+import { Watch } from './watch.js'
+
+/**
+ * @typedef {import('../types/index.d.ts').CallOptions} CallOptions
+ * @typedef {import('../types/index.d.ts').ChangeOptions} ChangeOptions
+ * @typedef {import('../types/index.d.ts').Int64} Int64
+ * @typedef {import('./request.js').Request} Request
+ */
+
+const TIMEOUT_MS = 15_000
+const ATTEMPT_MS = 5_000
+// How long a change waits for the watch that is to show it.
+const WATCH_FIRST_MS = 5_000
+
+/** One user's client, with the original's calls. index.d.ts describes them. */
+export class Chat {
+  #caller
+  #emitter
+  #watch
+  #following
+  #timeoutMs
+  /** @type {import('./request.js').Headers} who calls, as the nodes are told */
+  #identity = {}
+  #ready = true
+  #loggedIn = false
+  #logLevel = 2
+  #destroyed = new AbortController()
+
+  /** @param {import('../types/index.d.ts').CreateOptions} options */
+  constructor(options) {
+    const { endpoints, baseURL, userID, token, timeout = TIMEOUT_MS, attemptTimeout = ATTEMPT_MS, watch } = options ?? {}
+    const nodes = new Endpoints(endpoints ?? (baseURL === undefined ? [] : [baseURL]))
+    this.#identity = identityOf(userID, token)
+    this.#timeoutMs = timeout
+    this.#caller = new Caller(nodes, new Clock(), attemptTimeout)
+    this.#emitter = new Emitter((error, name) => this.#log(3, `a handler of ${name} has thrown`, error))
+    this.#watch = new Watch({
+      endpoints: nodes,
+      headers: () => this.#identity,
+      notify: (groupID, change) => this.#notify(groupID, change),
+      warn: (text) => this.#log(2, text),
+      attemptMs: attemptTimeout,
+      form: watch,
+    })
+    this.#following = new Following(this.#watch)
+  }
+
+  // --- counters, as the original has them ---
+
+  /** @param {{groupID: string, counters: Record<string, Int64>} & ChangeOptions} options */
+  async setGroupCounters(options) {
+    return this.#changeMany('PUT', 'counters', options)
+  }
+
+  /** @param {{groupID: string, key: string, value: Int64} & ChangeOptions} options */
+  async increaseGroupCounter(options) {
+    return this.#changeOne('increase', options)
+  }
+
+  /** @param {{groupID: string, key: string, value: Int64} & ChangeOptions} options */
+  async decreaseGroupCounter(options) {
+    return this.#changeOne('decrease', options)
+  }
+
+  /** @param {{groupID: string, keyList?: string[]} & CallOptions} options */
+  async getGroupCounters(options) {
+    const { groupID, keyList } = options ?? {}
+    const path = `${groupPath(groupID)}/counters?int64=string`
+    this.#requireReady()
+    void this.#following.called([groupID])
+    const scope = this.#scope(options)
+    try {
+      const { counters } = await this.#caller.call({ method: 'GET', path, mutates: false }, this.#identity, scope)
+      // All of the group is read, which is little, so that no list is too long for a URL.
+      const wanted = keyList?.length ? new Set(keyList) : undefined
+      return respond({ groupID, counters: Object.fromEntries(Object.entries(decodeCounters(counters)).filter(([key]) => !wanted || wanted.has(key))) })
+    } finally {
+      scope.end()
+    }
+  }
+
+  /** @param {{groupID: string, keyList?: string[]} & CallOptions} options */
+  async getGroupCounter(options) {
+    return this.getGroupCounters(options)
+  }
+
+  // --- counters, beyond the original ---
+
+  /** @param {{groupID: string, counters: Record<string, Int64>} & ChangeOptions} options */
+  async increaseGroupCounters(options) {
+    return this.#changeMany('POST', 'increase', options)
+  }
+
+  /** @param {{groupID: string, counters: Record<string, Int64>} & ChangeOptions} options */
+  async decreaseGroupCounters(options) {
+    return this.#changeMany('POST', 'decrease', options)
+  }
+
+  /** @param {{groupID: string, keyList?: string[]} & ChangeOptions} options */
+  async deleteGroupCounters(options) {
+    const { groupID, keyList } = options ?? {}
+    const path = `${groupPath(groupID)}/counters${keyQuery(keyList)}`
+    const { deleted } = await this.#change([groupID], { method: 'DELETE', path, mutates: true }, options)
+    return respond({ groupID, deleted })
+  }
+
+  /** @param {{operations: import('../types/index.d.ts').BatchOperation[]} & ChangeOptions} options */
+  async batchGroupCounters(options) {
+    const { operations } = options ?? {}
+    if (!Array.isArray(operations)) throw TallyError.refused('invalid_request', 'operations is not an array')
+    const body = JSON.stringify({ operations: operations.map(encodeOperation) })
+    const groupIDs = [...new Set(operations.map(({ groupID }) => groupID))]
+    const { results } = await this.#change(groupIDs, { method: 'POST', path: '/v1/batch?int64=string', body, mutates: true }, options)
+    return respond({ results: results.map(decodeResult) })
+  }
+
+  // --- groups ---
+
+  /** @param {{groupID: string} & CallOptions} options */
+  async joinGroup(options) {
+    const { groupID } = options ?? {}
+    checkGroup(groupID)
+    this.#requireReady()
+    const already = this.#following.hasJoined(groupID)
+    const scope = this.#scope(options)
+    try {
+      await within(scope, this.#following.join(groupID))
+    } catch (error) {
+      if (!already) this.#following.quit(groupID)
+      throw error
+    } finally {
+      scope.end()
+    }
+    return respond({ status: already ? TYPES.JOIN_STATUS_ALREADY_IN_GROUP : TYPES.JOIN_STATUS_SUCCESS, group: { groupID } })
+  }
+
+  /** @param {string} groupID */
+  async quitGroup(groupID) {
+    checkGroup(groupID)
+    this.#following.quit(groupID)
+    return respond({ groupID })
+  }
+
+  // --- events ---
+
+  /**
+   * @param {string} name
+   * @param {import('./emitter.js').Handler} handler
+   * @param {unknown} [context]
+   */
+  on(name, handler, context) {
+    this.#emitter.on(name, handler, context)
+    this.#following.listen(this.#listening())
+  }
+
+  /**
+   * @param {string} name
+   * @param {import('./emitter.js').Handler} handler
+   * @param {unknown} [context]
+   */
+  off(name, handler, context) {
+    this.#emitter.off(name, handler, context)
+    this.#following.listen(this.#listening())
+  }
+
+  // --- the calls around them ---
+
+  /** @param {{userID: string, userSig?: string}} options */
+  async login(options) {
+    const { userID, userSig } = options ?? {}
+    if (this.#destroyed.signal.aborted) throw notReady()
+    this.#identity = identityOf(userID, userSig)
+    const repeatLogin = this.#loggedIn
+    this.#ready = this.#loggedIn = true
+    this.#watch.restart()
+    // Later, so that whoever asks for the event once the promise is resolved hears of it.
+    setTimeout(() => this.#ready && this.#emitter.emit(EVENT.SDK_READY, { userID }), 0)
+    return respond({ actionStatus: 'OK', errorCode: 0, errorInfo: '', userID, repeatLogin })
+  }
+
+  async logout() {
+    this.#ready = this.#loggedIn = false
+    this.#identity = {}
+    this.#following.quitAll()
+    this.#emitter.emit(EVENT.SDK_NOT_READY, {})
+    return respond({})
+  }
+
+  async destroy() {
+    if (this.#destroyed.signal.aborted) return
+    this.#ready = false
+    this.#destroyed.abort(notReady())
+    this.#watch.close()
+    this.#emitter.emit(EVENT.SDK_DESTROY, {})
+    this.#emitter.clear()
+  }
+
+  isReady() {
+    return this.#ready
+  }
+
+  /** @param {number} level */
+  setLogLevel(level) {
+    this.#logLevel = level
+  }
+
+  /** Code that plugs something into the original goes on working; there is nothing to plug in here. */
+  registerPlugin() {}
+
+  // --- how a call is made ---
+
+  /**
+   * @param {'increase' | 'decrease'} operation
+   * @param {{groupID: string, key: string, value: Int64} & ChangeOptions} options
+   */
+  async #changeOne(operation, options) {
+    const { groupID, key, value, ...rest } = options ?? {}
+    checkKey(key)
+    const { data } = await this.#changeMany('POST', operation, { ...rest, groupID, counters: Object.fromEntries([[key, value]]) })
+    return respond({ groupID, key, value: data.counters[key], counters: data.counters })
+  }
+
+  /**
+   * @param {'POST' | 'PUT'} method
+   * @param {string} operation
+   * @param {{groupID: string, counters: Record<string, Int64>} & ChangeOptions} options
+   */
+  async #changeMany(method, operation, options) {
+    const { groupID, counters } = options ?? {}
+    const path = `${groupPath(groupID)}/${operation}?int64=string`
+    const body = JSON.stringify({ counters: encodeCounters(counters) })
+    const reply = await this.#change([groupID], { method, path, body, mutates: true }, options)
+    return respond({ groupID, counters: decodeCounters(reply.counters) })
+  }
+
+  /**
+   * Makes a change once its groups are watched, so that its own events are heard
+   * of; but does not wait long for that.
+   *
+   * @param {string[]} groupIDs
+   * @param {Request} request
+   * @param {ChangeOptions} options
+   */
+  async #change(groupIDs, request, options) {
+    this.#requireReady()
+    const identity = this.#identity
+    const scope = this.#scope(options)
+    const first = new Scope([scope.signal], WATCH_FIRST_MS)
+    try {
+      await within(first, this.#following.called(groupIDs)).catch(() => {})
+      return await this.#caller.call(request, identity, scope, options.idempotencyKey)
+    } finally {
+      first.end()
+      scope.end()
+    }
+  }
+
+  /** @param {CallOptions | undefined} options */
+  #scope(options) {
+    return new Scope([options?.signal, this.#destroyed.signal], options?.timeout ?? this.#timeoutMs)
+  }
+
+  #requireReady() {
+    if (!this.#ready) throw notReady()
+  }
+
+  #listening() {
+    return this.#emitter.has(EVENT.GROUP_COUNTER_UPDATED) || this.#emitter.has(EVENT.GROUP_COUNTER_DELETED)
+  }
+
+  /**
+   * @param {string} groupID
+   * @param {import('./group.js').Change} change
+   */
+  #notify(groupID, { key, value }) {
+    if (value === undefined) this.#emitter.emit(EVENT.GROUP_COUNTER_DELETED, { groupID, key })
+    else this.#emitter.emit(EVENT.GROUP_COUNTER_UPDATED, { groupID, key, value })
+  }
+
+  /**
+   * @param {number} level 2 for warnings, 3 for errors
+   * @param {...unknown} parts
+   */
+  #log(level, ...parts) {
+    if (level >= this.#logLevel) (level >= 3 ? console.error : console.warn)('tally:', ...parts)
+  }
+}
+
+/**
+ * What the original's promises resolve with.
+ *
+ * @template T
+ * @param {T} data
+ * @returns {{code: 0, data: T}}
+ */
+function respond(data) {
+  return { code: 0, data }
+}
+
+/** @param {{group: string, counters?: Record<string, string>, deleted?: string[]}} result of one operation of a batch */
+function decodeResult({ group: groupID, counters, deleted }) {
+  return counters ? { groupID, counters: decodeCounters(counters) } : { groupID, deleted: deleted ?? [] }
+}
+
+/**
+ * @param {string | undefined} userID
+ * @param {string | undefined} token
+ */
+function identityOf(userID, token) {
+  /** @type {import('./request.js').Headers} */
+  const headers = {}
+  if (userID !== undefined) headers['X-Tally-User'] = checkHeader('userID', userID)
+  if (token) headers.Authorization = `Bearer ${checkHeader('the token', token)}`
+  return headers
+}
+
+/**
+ * @param {string} what
+ * @param {unknown} text
+ */
+function checkHeader(what, text) {
+  if (typeof text === 'string' && /^[!-~]([ -~]*[!-~])?$/.test(text)) return text
+  throw TallyError.refused('invalid_user', `${what} is not a string of printable ASCII characters`)
+}
+
+function notReady() {
+  return new TallyError('not_ready', 'the client was destroyed or is logged out; log in first', { code: SDK_NOT_READY })
+}
+
+/**
+ * Waits for a promise as long as the scope lasts.
+ *
+ * @template T
+ * @param {Scope} scope
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function within(scope, promise) {
+  const { signal } = scope
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(scope.timedOut ? new TallyError('timeout', 'the group could not be watched in time') : givenUp(signal.reason))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
