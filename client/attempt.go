@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"tally/counter"
 )
@@ -53,7 +54,7 @@ type failure struct {
 
 // attempt sends the request to one endpoint, once.
 func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure {
-	ctx, cancel := context.WithTimeout(ctx, c.config.attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.attemptTime(ctx))
 	defer cancel()
 	response, failed := c.send(ctx, to, r)
 	if failed != nil {
@@ -73,6 +74,19 @@ func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure
 	}
 	return nil
 }
+
+// attemptTime is how long the next attempt may take: where there are other nodes,
+// half of what is left at most, so that one of them has its chance.
+func (c *Client) attemptTime(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok || c.endpoints.count() == 1 {
+		return c.config.attemptTimeout
+	}
+	return min(c.config.attemptTimeout, max(time.Until(deadline)/2, attemptTimeMin))
+}
+
+// attemptTimeMin is what an attempt takes with luck; less would be in vain.
+const attemptTimeMin = 100 * time.Millisecond
 
 // send sends the request and returns what comes back, whatever its status.
 func (c *Client) send(ctx context.Context, to *endpoint, r *request) (*http.Response, *failure) {

@@ -23,6 +23,7 @@ type call struct {
 	minted  bool // ... which this client made, so it may make another while nothing was done
 
 	indefinite bool // an attempt may have changed something
+	refusals   int  // attempts since that were refused for good
 	keys       int  // how many keys were made
 	last       *failure
 	notBefore  time.Time // the caller is over its call limit until then
@@ -34,6 +35,9 @@ const keysMax = 3
 
 // do carries out a call that needs no key.
 func (c *Client) do(ctx context.Context, r *request) error {
+	if err := c.open(); err != nil {
+		return err
+	}
 	return (&call{client: c, request: r}).run(ctx)
 }
 
@@ -54,11 +58,11 @@ func (a *call) mint() {
 }
 
 func (a *call) run(ctx context.Context) error {
-	ctx, cancel, err := a.client.begin(ctx)
-	if err != nil {
-		return err
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, a.client.config.timeout)
+		defer cancel()
 	}
-	defer cancel()
 	for {
 		to, wait := a.client.endpoints.pick()
 		if !sleep(ctx, max(wait, time.Until(a.notBefore))) {
@@ -93,6 +97,9 @@ func (a *call) judge(ctx context.Context, f *failure) (ended bool, _ error) {
 	case passing(f.refusal.Code):
 		return false, nil
 	case a.indefinite && f.refusal.Revision == 0:
+		// Nothing says that this will pass, but only another answer can end the call.
+		a.notBefore = time.Now().Add(backoff(a.refusals, restMin, restMax))
+		a.refusals++
 		return false, nil
 	}
 	return true, fmt.Errorf("client: %w", f.refusal)

@@ -22,10 +22,11 @@ type Client struct {
 	http      *http.Client
 	endpoints *endpoints
 	clock     clock
+	coalescer *coalescer // nil unless coalescing is on
 
 	life       context.Context // ends with Close
 	end        context.CancelFunc
-	background sync.WaitGroup // looks at the cluster
+	background sync.WaitGroup // who looks at the cluster
 
 	mu      sync.Mutex
 	closed  bool
@@ -42,8 +43,8 @@ func New(list []string, options ...Option) (*Client, error) {
 	for _, option := range options {
 		option(&config)
 	}
-	if config.timeout <= 0 || config.attemptTimeout <= 0 {
-		return nil, errors.New("client: timeouts must be more than 0")
+	if config.timeout <= 0 || config.attemptTimeout <= 0 || config.coalescing < 0 {
+		return nil, errors.New("client: timeouts must be more than 0, and coalescing at least 0")
 	}
 	if len(list) == 0 {
 		list = []string{DefaultEndpoint}
@@ -54,6 +55,9 @@ func New(list []string, options ...Option) (*Client, error) {
 	}
 	c := &Client{config: config, http: newHTTPClient(config.http), endpoints: endpoints}
 	c.life, c.end = context.WithCancel(context.Background())
+	if config.coalescing > 0 {
+		c.coalescer = newCoalescer(c, config.coalescing)
+	}
 	return c, nil
 }
 
@@ -78,7 +82,8 @@ func newHTTPClient(given *http.Client) *http.Client {
 	return &client
 }
 
-// Close closes idle connections. Calls that are under way go on; later ones fail with ErrClosed.
+// Close sends what was coalesced, waits for its answers, and closes idle
+// connections. Calls that are under way go on; later ones fail with ErrClosed.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	closed := c.closed
@@ -87,30 +92,23 @@ func (c *Client) Close() error {
 	if closed {
 		return nil
 	}
+	if c.coalescer != nil {
+		c.coalescer.close()
+	}
 	c.end()
 	c.background.Wait()
 	c.http.CloseIdleConnections()
 	return nil
 }
 
-// begin gives a call its deadline.
-func (c *Client) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if err := c.open(); err != nil {
-		return nil, nil, err
-	}
-	if _, ok := ctx.Deadline(); ok {
-		ctx, cancel := context.WithCancel(ctx)
-		return ctx, cancel, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.timeout)
-	return ctx, cancel, nil
-}
-
+// open returns an error if the client is closed.
 func (c *Client) open() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return fmt.Errorf("client: %w", ErrClosed)
+		return errClosed()
 	}
 	return nil
 }
+
+func errClosed() error { return fmt.Errorf("client: %w", ErrClosed) }

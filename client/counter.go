@@ -20,7 +20,19 @@ func (c *Client) Counter(group, key string) *Counter {
 }
 
 // Add adds delta, which may be negative, and returns the value after it.
+//
+// With [WithCoalescing], additions that come within the window leave together,
+// those of all counters of the client in one atomic batch. Each caller waits
+// until that batch is durable and is told the value after its own addition, in
+// some order of those that came together. An addition that does not fit
+// (counter.OutOfRange) fails alone.
+//
+// A coalesced addition whose context ends before the batch has left is withdrawn
+// and returns the context's error; later it returns counter.OutcomeUnknown.
 func (c *Counter) Add(ctx context.Context, delta int64) (int64, error) {
+	if c.client.coalescer != nil {
+		return c.client.coalescer.add(ctx, c.group, c.key, delta)
+	}
 	result, err := c.client.Increase(ctx, c.group, map[string]int64{c.key: delta})
 	if err != nil {
 		return 0, err

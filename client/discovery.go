@@ -22,8 +22,8 @@ func (c *Client) note(ctx context.Context, to *endpoint, f *failure) {
 		c.endpoints.answered(to)
 		c.look(lookEvery)
 		return
-	case f.refusal == nil && ctx.Err() != nil:
-		return // the caller has no more time, which says nothing of the endpoint
+	case f.refusal == nil && ctx.Err() == context.Canceled:
+		return // the caller has gone, which says nothing of the endpoint
 	case f.refusal == nil:
 		c.endpoints.failed(to, 0)
 	case f.refusal.Code != counter.RateLimited && passing(f.refusal.Code):

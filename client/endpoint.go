@@ -187,6 +187,12 @@ func (e *endpoints) learnLocked(text string) string {
 	return u
 }
 
+func (e *endpoints) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.list)
+}
+
 // urls returns what the client knows, for tests and messages.
 func (e *endpoints) urls() []string {
 	e.mu.Lock()

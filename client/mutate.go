@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -57,6 +58,7 @@ func (c *Client) change(ctx context.Context, operation counter.Operation, option
 	return c.mutate(ctx, &counter.Mutation{Operations: []counter.Operation{operation}}, options)
 }
 
+// mutate checks a mutation and has it applied.
 func (c *Client) mutate(ctx context.Context, m *counter.Mutation, options []CallOption) (counter.Result, error) {
 	var o callOptions
 	for _, option := range options {
@@ -72,8 +74,14 @@ func (c *Client) mutate(ctx context.Context, m *counter.Mutation, options []Call
 	if err := m.Check(); err != nil {
 		return counter.Result{}, invalid(err)
 	}
+	if err := c.open(); err != nil {
+		return counter.Result{}, err
+	}
 	var result counter.Result
 	err := c.settle(ctx, mutationRequest(m, &result), m.IdempotencyKey)
+	if refusal, ok := errors.AsType[*counter.Error](err); ok && !m.Batch {
+		refusal.Operation = nil // the caller sent no list
+	}
 	return result, err
 }
 

@@ -25,6 +25,7 @@ type config struct {
 	timeout        time.Duration
 	attemptTimeout time.Duration
 	http           *http.Client
+	coalescing     time.Duration
 	discovery      bool
 }
 
@@ -49,6 +50,11 @@ func WithAttemptTimeout(timeout time.Duration) Option {
 // proxies, other transports. Its Timeout should be 0, because it would end
 // watches; redirects are never followed.
 func WithHTTPClient(client *http.Client) Option { return func(c *config) { c.http = client } }
+
+// WithCoalescing lets additions by [Counter.Add] that come within the given time
+// leave as one atomic batch: far more additions a second, each a little later.
+// See [Counter.Add]. 0 turns it off, which is the default.
+func WithCoalescing(window time.Duration) Option { return func(c *config) { c.coalescing = window } }
 
 // WithoutDiscovery keeps the client to the endpoints it was given: it does not
 // call the URLs that nodes advertise, for networks in which those lead nowhere.
