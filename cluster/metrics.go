@@ -11,6 +11,7 @@ type metrics struct {
 	proposals     *prometheus.CounterVec
 	commitSeconds prometheus.Histogram
 	leaderships   prometheus.Counter
+	limited       *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -28,12 +29,16 @@ func newMetrics() *metrics {
 			Name: "tally_cluster_leaderships_total",
 			Help: "Terms that this node has opened as the leader.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tally_cluster_rate_limited_total",
+			Help: "Calls that this node refused because of a user's call limit, by what the limit counts. Mutations and reads are refused by the leader, stale reads where they arrive.",
+		}, []string{"limit"}),
 	}
 }
 
 // register also adds the gauges that read the node as it is.
 func (m *metrics) register(n *Node, registerer prometheus.Registerer) error {
-	collectors := []prometheus.Collector{m.proposals, m.commitSeconds, m.leaderships}
+	collectors := []prometheus.Collector{m.proposals, m.commitSeconds, m.leaderships, m.limited}
 	for _, gauge := range []struct {
 		name, help string
 		value      func() float64

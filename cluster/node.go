@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tally/counter"
 	"tally/fsm"
 	"tally/peer"
 	"tally/storage"
@@ -56,6 +57,7 @@ type Config struct {
 	TrailingLogs       uint64
 	DiskReserveBytes   uint64 // 0: the free space is not watched
 	ProposalsMax       int
+	Limits             Limits
 
 	// Clock is this node's wall clock; commands are stamped with the median of the voters'.
 	Clock func() time.Time
@@ -118,7 +120,7 @@ func Open(config Config) (*Node, error) {
 	}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.proposer = newProposer(n)
-	n.confirmations = &rounds{ask: n.confirm, life: n.life, timeout: config.ElectionTimeout, spawn: n.spawn}
+	n.confirmations = &rounds{ask: n.confirmFor, life: n.life, timeout: config.ElectionTimeout, spawn: n.spawn}
 	n.questions = &rounds{ask: n.askLeader, life: n.life, timeout: 2 * config.ElectionTimeout, spawn: n.spawn}
 
 	var err error
@@ -240,7 +242,7 @@ func (n *Node) spawn(task func()) bool {
 func (n *Node) catchUp() {
 	for {
 		ctx, cancel := context.WithTimeout(n.life, n.config.RequestTimeout)
-		err := n.waitLinearizable(ctx)
+		_, err := n.waitLinearizable(ctx, counter.Caller{})
 		cancel()
 		if err == nil {
 			n.caughtUp.Store(true)

@@ -24,6 +24,8 @@ type proposal struct {
 	deadline time.Time         // zero: none
 	// opening marks the commands that open a term, which are proposed before the leader is ready.
 	opening bool
+	// admission is the verdict of the call limit, given by the proposer.
+	admission admission
 	// complete is called once with the result or the error, unless the proposal was abandoned.
 	complete func(*fsm.Applied, *counter.Error)
 
@@ -53,8 +55,8 @@ func (p *proposal) abandon() bool {
 	return p.state.CompareAndSwap(proposalWaiting, proposalAbandoned)
 }
 
-// proposer owns the only call of raft.Apply. One goroutine checks, stamps and
-// proposes, so the order of stamps is the order of the log; another waits for
+// proposer owns the only call of raft.Apply. One goroutine checks, admits, stamps
+// and proposes, so the order of stamps is the order of the log; another waits for
 // the library's answers in that order, so a batch that commits together costs
 // one wake-up of that goroutine.
 type proposer struct {
@@ -64,9 +66,11 @@ type proposer struct {
 	waiting  atomic.Int64 // proposals in queue or inflight
 	bytes    atomic.Int64 // their bytes
 	holds    *holds       // attempts of an idempotency key that wait for another
-	closing  atomic.Bool  // no proposal is accepted any more
-	diskFull atomic.Bool  // set by watchDisk
-	transfer transferGuard
+	// limitTerm is the last term for which the limit of mutations began; run's own.
+	limitTerm uint64
+	closing   atomic.Bool // no proposal is accepted any more
+	diskFull  atomic.Bool // set by watchDisk
+	transfer  transferGuard
 }
 
 func newProposer(node *Node) *proposer {
@@ -160,8 +164,8 @@ func (q *proposer) propose(p *proposal) {
 			return // the attempt in flight releases it
 		}
 	}
-	if err := fsm.Stamp(p.command, q.node.clock.nowMs()); err != nil {
-		q.refuse(p, counter.Errorf(counter.InvalidRequest, "the command cannot be stamped: %v", err))
+	if err := q.stamp(p); err != nil {
+		q.refuse(p, err)
 		q.decided(p)
 		return
 	}
@@ -170,6 +174,19 @@ func (q *proposer) propose(p *proposal) {
 	// for replication: it is never written to after this.
 	p.future = q.node.raft.Apply(p.command, q.node.config.RequestTimeout)
 	q.inflight <- p
+}
+
+// stamp admits p to the log at a time.
+func (q *proposer) stamp(p *proposal) *counter.Error {
+	stampMs, refusal := q.admit(p)
+	if refusal != nil {
+		return refusal
+	}
+	if err := fsm.Stamp(p.command, stampMs); err != nil {
+		q.giveBack(p)
+		return counter.Errorf(counter.InvalidRequest, "the command cannot be stamped: %v", err)
+	}
+	return nil
 }
 
 // known answers a proposal that the state machine can answer without an entry.
@@ -221,12 +238,21 @@ func (q *proposer) answer(stopped chan struct{}) {
 func (q *proposer) complete(p *proposal, err error) {
 	if err != nil {
 		q.node.metrics.proposals.WithLabelValues("failed").Inc()
-		p.complete(nil, outcome(err))
+		failure := outcome(err)
+		if failure.Definite() {
+			q.giveBack(p)
+		}
+		p.complete(nil, failure)
 		return
 	}
 	q.node.metrics.proposals.WithLabelValues("applied").Inc()
 	q.node.metrics.commitSeconds.Observe(time.Since(p.proposed).Seconds())
-	p.complete(p.future.Response().(*fsm.Applied), nil)
+	applied := p.future.Response().(*fsm.Applied)
+	applied.Result.Quota = p.admission.quota()
+	if applied.Err != nil {
+		applied.Err.Quota = p.admission.quota()
+	}
+	p.complete(applied, nil)
 }
 
 // decided lets other attempts with the same idempotency key go on.

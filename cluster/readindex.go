@@ -14,19 +14,26 @@ import (
 // Read returns some or all counters of a group, nil keys meaning all. Unless
 // stale is set it is linearizable: it shows every change that was acknowledged
 // anywhere before Read was called. A failed read is always definite.
-func (n *Node) Read(ctx context.Context, _ counter.Caller, group string, keys []string, stale bool) (counter.Reading, error) {
-	if !stale {
-		if err := n.waitLinearizable(ctx); err != nil {
-			return counter.Reading{}, err
-		}
+func (n *Node) Read(ctx context.Context, caller counter.Caller, group string, keys []string, stale bool) (counter.Reading, error) {
+	var quota *counter.Quota
+	var refusal *counter.Error
+	if stale {
+		quota, refusal = n.admitStaleRead(caller)
+	} else {
+		quota, refusal = n.waitLinearizable(ctx, caller)
 	}
-	return n.machine.Read(group, keys), nil
+	if refusal != nil {
+		return counter.Reading{}, refusal
+	}
+	reading := n.machine.Read(group, keys)
+	reading.Quota = quota
+	return reading, nil
 }
 
 // List returns up to limit groups whose IDs begin with prefix and come after
-// after, in order, and whether there are more. It is linearizable.
+// after, in order, and whether there are more. It is linearizable. No limit counts it.
 func (n *Node) List(ctx context.Context, prefix, after string, limit int) ([]counter.GroupSummary, bool, error) {
-	if err := n.waitLinearizable(ctx); err != nil {
+	if _, err := n.waitLinearizable(ctx, counter.Caller{}); err != nil {
 		return nil, false, err
 	}
 	groups := n.machine.List(prefix, after, limit+1)
@@ -37,38 +44,47 @@ func (n *Node) List(ctx context.Context, prefix, after string, limit int) ([]cou
 }
 
 // waitLinearizable waits until what this node has applied includes every change
-// acknowledged before the call.
-func (n *Node) waitLinearizable(ctx context.Context) error {
-	index, refusal := n.readIndex(ctx)
+// acknowledged before the call. It returns what a reader under the call limit
+// has left of it.
+func (n *Node) waitLinearizable(ctx context.Context, reader counter.Caller) (*counter.Quota, *counter.Error) {
+	index, quota, refusal := n.readIndex(ctx, reader)
 	if refusal != nil {
-		return refusal
+		return nil, refusal
 	}
 	if err := n.machine.WaitApplied(ctx, index); err != nil {
-		return counter.Errorf(counter.Overloaded, "%s has applied the log up to %d of %d by the deadline; ask another node or accept consistency=stale", n.config.NodeID, n.machine.AppliedIndex(), index)
+		return nil, counter.Errorf(counter.Overloaded, "%s has applied the log up to %d of %d by the deadline; ask another node or accept consistency=stale", n.config.NodeID, n.machine.AppliedIndex(), index)
 	}
-	return nil
+	return quota, nil
 }
 
 // readIndex returns a log index that covers every change acknowledged before the
-// call (Raft thesis, section 6.4), looking for a leader until ctx ends.
-func (n *Node) readIndex(ctx context.Context) (uint64, *counter.Error) {
+// call (Raft thesis, section 6.4), looking for a leader until ctx ends. The
+// leader counts the reader when it has confirmed the round: a round that fails
+// costs nobody a call.
+func (n *Node) readIndex(ctx context.Context, reader counter.Caller) (uint64, *counter.Quota, *counter.Error) {
 	for {
 		changed := n.leadership.Changed()
 		var index uint64
+		var verdict *Verdict
 		var err error
 		switch n.leaderID() {
 		case "":
 			err = errNoLeader
 		case n.config.NodeID:
-			index, err = n.confirmations.join(ctx)
+			index, verdict, err = n.confirmations.join(ctx, reader)
 		default:
-			index, err = n.questions.join(ctx)
+			index, verdict, err = n.questions.join(ctx, reader)
 		}
-		if err == nil {
-			return index, nil
+		switch {
+		case err == nil && verdict == nil:
+			return index, nil, nil
+		case err == nil && verdict.OK:
+			return index, &verdict.Quota, nil
+		case err == nil:
+			return 0, nil, verdict.Quota.Refusal()
 		}
 		if n.waitForLeader(ctx, changed) != nil {
-			return 0, n.withoutLeader(counter.Errorf(counter.NoLeader, "no leader confirmed the read: %v", err))
+			return 0, nil, n.withoutLeader(counter.Errorf(counter.NoLeader, "no leader confirmed the read: %v", err))
 		}
 	}
 }
@@ -79,13 +95,21 @@ var (
 	errNoQuorum  = errors.New("a majority of the voters did not confirm the leader's term in time")
 	errClosed    = errors.New("the node is closed")
 	errTermEnded = errors.New("the term ended during the read")
+	errCrowded   = errors.New("too many readers wait for the leader")
+	errVerdicts  = errors.New("the leader did not answer for each reader")
 )
+
+// roundReadersMax bounds the readers under a call limit of one round, so that
+// their names fit into a call between nodes.
+const roundReadersMax = 16384
 
 // rounds lets many readers share one question. A reader joins only a round that
 // starts after it arrived: what a round that is under way finds out may be older
 // than the reader's call.
 type rounds struct {
-	ask     func(context.Context) (uint64, error)
+	// ask returns the read index and a verdict for each of the users, or none at
+	// all where there is no limit.
+	ask     func(ctx context.Context, users []string) (uint64, []Verdict, error)
 	life    context.Context // ends every round
 	timeout time.Duration   // of one round
 	spawn   func(task func()) bool
@@ -96,46 +120,65 @@ type rounds struct {
 }
 
 type round struct {
-	done  chan struct{} // closed when index and err are set
-	index uint64
-	err   error
+	users []string // the readers under the call limit; fixed when the round starts
+
+	done     chan struct{} // closed when the rest is set
+	index    uint64
+	verdicts []Verdict // for users, or none
+	err      error
 }
 
-func (r *rounds) join(ctx context.Context) (uint64, error) {
-	round := r.enlist()
+// join waits for a round that starts from now on, and for its verdict on a
+// reader under the call limit, if there is one.
+func (r *rounds) join(ctx context.Context, reader counter.Caller) (uint64, *Verdict, error) {
+	round, place, err := r.enlist(reader)
+	if err != nil {
+		return 0, nil, err
+	}
 	select {
 	case <-round.done:
-		return round.index, round.err
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, nil, ctx.Err()
 	}
+	if reader.UnderLimit() && len(round.verdicts) > 0 {
+		return round.index, &round.verdicts[place], round.err
+	}
+	return round.index, nil, round.err
 }
 
-func (r *rounds) enlist() *round {
+// enlist finds the reader a round and a place among its users.
+func (r *rounds) enlist(reader counter.Caller) (joined *round, place int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next != nil {
-		return r.next
+	if joined = r.next; joined == nil {
+		joined = &round{done: make(chan struct{})}
 	}
-	joined := &round{done: make(chan struct{})}
+	if place = len(joined.users); reader.UnderLimit() {
+		if place == roundReadersMax {
+			return nil, 0, errCrowded
+		}
+		joined.users = append(joined.users, reader.User)
+	}
 	if r.running {
 		r.next = joined
-		return joined
+		return joined, place, nil
 	}
 	r.running = r.spawn(func() { r.run(joined) })
 	if !r.running {
-		joined.err = errClosed
-		close(joined.done)
+		return nil, 0, errClosed
 	}
-	return joined
+	return joined, place, nil
 }
 
 // run asks for the given round and for those that readers joined meanwhile.
 func (r *rounds) run(current *round) {
 	for current != nil {
 		ctx, cancel := context.WithTimeout(r.life, r.timeout)
-		current.index, current.err = r.ask(ctx)
+		current.index, current.verdicts, current.err = r.ask(ctx, current.users)
 		cancel()
+		if got := len(current.verdicts); current.err == nil && got > 0 && got != len(current.users) {
+			current.verdicts, current.err = nil, errVerdicts
+		}
 		close(current.done)
 
 		r.mu.Lock()
@@ -145,7 +188,16 @@ func (r *rounds) run(current *round) {
 	}
 }
 
-// confirm is a round on the leader: it takes the commit index and then makes
+// confirmFor is a round on the leader.
+func (n *Node) confirmFor(ctx context.Context, users []string) (uint64, []Verdict, error) {
+	index, err := n.confirm(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	return index, n.admitReaders(users), nil
+}
+
+// confirm takes the commit index and then makes
 // sure that no later leader can have committed anything before it did so.
 //
 // A voter that, asked after the commit index was taken, is still in this term or
@@ -208,36 +260,34 @@ func (n *Node) handleConfirm(call *peer.Call) {
 }
 
 // askLeader is a round on a follower.
-func (n *Node) askLeader(ctx context.Context) (uint64, error) {
+func (n *Node) askLeader(ctx context.Context, users []string) (uint64, []Verdict, error) {
 	leader := n.leaderID()
 	if leader == "" {
-		return 0, errNoLeader
+		return 0, nil, errNoLeader
 	}
-	reply, err := n.port.Call(ctx, leader, methodReadIndex, nil)
+	reply, err := n.port.Call(ctx, leader, methodReadIndex, appendUsers(nil, users))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	result, refusal, err := decodeReply(reply)
-	if err != nil {
-		return 0, err
-	}
-	if refusal != nil {
-		return 0, refusal
-	}
-	return result.Revision, nil
+	return decodeReadIndex(reply)
 }
 
 // handleReadIndex is the leader's side of askLeader. Followers share their
 // questions, so there are few at once.
 func (n *Node) handleReadIndex(call *peer.Call) {
+	users, err := decodeUsers(call.Payload)
+	if err != nil {
+		call.Reply(appendRefusal(nil, counter.Errorf(counter.InvalidRequest, "the readers cannot be read: %v", err)))
+		return
+	}
 	n.spawn(func() {
 		ctx, cancel := context.WithDeadline(n.life, call.Deadline)
 		defer cancel()
-		index, err := n.confirmations.join(ctx)
+		index, _, err := n.confirmations.join(ctx, counter.Caller{})
 		if err != nil {
 			call.Reply(appendRefusal(nil, counter.Errorf(counter.NotLeader, "%s: %v", n.config.NodeID, err)))
 			return
 		}
-		call.Reply(appendResult(nil, &counter.Result{Revision: index}))
+		call.Reply(appendReadIndex(nil, index, n.admitReaders(users)))
 	})
 }

@@ -7,10 +7,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tally/counter"
 )
 
 // newRounds makes rounds that ask the given function; wait waits for its goroutines.
-func newRounds(ask func(context.Context) (uint64, error)) (r *rounds, wait func()) {
+func newRounds(ask func(context.Context, []string) (uint64, []Verdict, error)) (r *rounds, wait func()) {
 	var tasks sync.WaitGroup
 	return &rounds{ask: ask, life: context.Background(), timeout: time.Second, spawn: func(task func()) bool {
 		tasks.Go(task)
@@ -23,18 +25,18 @@ func newRounds(ask func(context.Context) (uint64, error)) (r *rounds, wait func(
 func TestReaderJoinsOnlyARoundThatStartsAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked uint64 // number of the round, read and written by one round at a time
-		r, wait := newRounds(func(context.Context) (uint64, error) {
+		r, wait := newRounds(func(context.Context, []string) (uint64, []Verdict, error) {
 			asked++
 			number := asked
 			time.Sleep(10 * time.Millisecond)
-			return number, nil
+			return number, nil, nil
 		})
 		defer wait()
 
 		var readers sync.WaitGroup
 		join := func(want uint64) {
 			readers.Go(func() {
-				if got, err := r.join(t.Context()); err != nil || got != want {
+				if got, _, err := r.join(t.Context(), counter.Caller{}); err != nil || got != want {
 					t.Errorf("round %d, %v; want %d", got, err, want)
 				}
 			})
@@ -56,9 +58,9 @@ func TestReaderJoinsOnlyARoundThatStartsAfterIt(t *testing.T) {
 func TestRoundErrorsReachAllWhoJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("no majority")
-		r, wait := newRounds(func(context.Context) (uint64, error) { return 0, failure })
+		r, wait := newRounds(func(context.Context, []string) (uint64, []Verdict, error) { return 0, nil, failure })
 		defer wait()
-		if _, err := r.join(t.Context()); !errors.Is(err, failure) {
+		if _, _, err := r.join(t.Context(), counter.Caller{}); !errors.Is(err, failure) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -66,15 +68,15 @@ func TestRoundErrorsReachAllWhoJoined(t *testing.T) {
 
 func TestReaderLeavesARoundAtItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, wait := newRounds(func(ctx context.Context) (uint64, error) {
+		r, wait := newRounds(func(ctx context.Context, _ []string) (uint64, []Verdict, error) {
 			<-ctx.Done()
-			return 0, ctx.Err()
+			return 0, nil, ctx.Err()
 		})
 		defer wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		if _, err := r.join(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, _, err := r.join(ctx, counter.Caller{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
 		if waited := time.Since(start); waited != time.Millisecond {

@@ -14,7 +14,7 @@ import (
 // Methods of the peer port. The numbers are on the wire: never reuse one.
 const (
 	methodPropose   peer.Method = 1 // an encoded command -> a reply as drawn below
-	methodReadIndex peer.Method = 2 // nothing -> a reply whose result has only a revision: the read index
+	methodReadIndex peer.Method = 2 // users -> a read index, as drawn below
 	methodConfirm   peer.Method = 3 // nothing -> the node's current term, 8 bytes big endian
 	methodInfo      peer.Method = 4 // the asker's info -> the node's info, JSON
 	methodMembers   peer.Method = 5 // a membership request, JSON -> a reply whose result has only a revision
@@ -33,9 +33,30 @@ const (
 //	| 0x02 | code text | detail text | param text | operation+1 | revision |  |
 //	|      | retry after in ms | replayed (0 or 1) | server time in ms       |
 //	+------+-----------------------------------------------------------------+
+//
+//	+------+-----------------------------------------------------------------+
+//	| 0x03 | quota | a reply 0x01 or 0x02                                    |
+//	+------+-----------------------------------------------------------------+
+//	  to a caller whose call was counted or refused for its number
+//	  quota: name text | calls max | window in s | remaining | retry after in ms
+//
+// The question for a read index names the readers that are under the call limit,
+//
+//	+-------------------+     no bytes at all: none
+//	| users | text ...  |
+//	+-------------------+
+//
+// and the answer is a refusal (0x02), or a result (0x01) whose revision is the
+// read index where there is no limit, or it has a verdict on each of them:
+//
+//	+------+-----------------------------------------------------------------+
+//	| 0x04 | read index | verdicts | (admitted byte (0 or 1), quota) ...     |
+//	+------+-----------------------------------------------------------------+
 const (
-	replyResult  byte = 1
-	replyRefusal byte = 2
+	replyResult    byte = 1
+	replyRefusal   byte = 2
+	replyQuota     byte = 3
+	replyReadIndex byte = 4
 
 	outcomeHasCounters byte = 1 << 0
 	outcomeHasDeleted  byte = 1 << 1
@@ -56,6 +77,7 @@ func appendApplied(dst []byte, applied *fsm.Applied, err *counter.Error) []byte 
 }
 
 func appendResult(dst []byte, result *counter.Result) []byte {
+	dst = appendReplyQuota(dst, result.Quota)
 	dst = append(dst, replyResult)
 	dst = binary.AppendUvarint(dst, result.Revision)
 	dst = binary.AppendUvarint(dst, uint64(len(result.Outcomes)))
@@ -86,6 +108,7 @@ func appendResult(dst []byte, result *counter.Result) []byte {
 }
 
 func appendRefusal(dst []byte, err *counter.Error) []byte {
+	dst = appendReplyQuota(dst, err.Quota)
 	dst = append(dst, replyRefusal)
 	dst = appendText(dst, string(err.Code))
 	dst = appendText(dst, err.Detail)
@@ -105,6 +128,50 @@ func appendRefusal(dst []byte, err *counter.Error) []byte {
 	return binary.AppendVarint(dst, err.ServerTimeMs)
 }
 
+// appendReplyQuota begins a reply that carries a quota.
+func appendReplyQuota(dst []byte, quota *counter.Quota) []byte {
+	if quota == nil {
+		return dst
+	}
+	return appendQuota(append(dst, replyQuota), quota)
+}
+
+func appendQuota(dst []byte, quota *counter.Quota) []byte {
+	dst = appendText(dst, quota.Name)
+	dst = binary.AppendUvarint(dst, uint64(quota.CallsMax))
+	dst = binary.AppendUvarint(dst, uint64(quota.Window/time.Second))
+	dst = binary.AppendUvarint(dst, uint64(quota.Remaining))
+	return binary.AppendUvarint(dst, uint64(quota.RetryAfter.Milliseconds()))
+}
+
+func appendUsers(dst []byte, users []string) []byte {
+	if len(users) == 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(users)))
+	for _, user := range users {
+		dst = appendText(dst, user)
+	}
+	return dst
+}
+
+func appendReadIndex(dst []byte, index uint64, verdicts []Verdict) []byte {
+	if len(verdicts) == 0 {
+		return appendResult(dst, &counter.Result{Revision: index})
+	}
+	dst = append(dst, replyReadIndex)
+	dst = binary.AppendUvarint(dst, index)
+	dst = binary.AppendUvarint(dst, uint64(len(verdicts)))
+	for i := range verdicts {
+		admitted := byte(0)
+		if verdicts[i].OK {
+			admitted = 1
+		}
+		dst = appendQuota(append(dst, admitted), &verdicts[i].Quota)
+	}
+	return dst
+}
+
 func appendText(dst []byte, text string) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(text)))
 	return append(dst, text...)
@@ -114,11 +181,19 @@ func appendText(dst []byte, text string) []byte {
 // and refusal is meaningful unless err says that the bytes are neither.
 func decodeReply(data []byte) (result counter.Result, refusal *counter.Error, err error) {
 	d := replyDecoder{rest: data}
-	switch d.byte() {
+	kind := d.byte()
+	var quota *counter.Quota
+	if kind == replyQuota {
+		quota = d.quota()
+		kind = d.byte()
+	}
+	switch kind {
 	case replyResult:
 		result = d.result()
+		result.Quota = quota
 	case replyRefusal:
 		refusal = d.refusal()
+		refusal.Quota = quota
 	default:
 		d.failed = true
 	}
@@ -126,6 +201,48 @@ func decodeReply(data []byte) (result counter.Result, refusal *counter.Error, er
 		return counter.Result{}, nil, errReply
 	}
 	return result, refusal, nil
+}
+
+// decodeUsers is the inverse of appendUsers.
+func decodeUsers(data []byte) ([]string, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	d := replyDecoder{rest: data}
+	count := d.count()
+	users := make([]string, 0, min(count, roundReadersMax))
+	for i := 0; i < count && !d.failed; i++ {
+		users = append(users, d.text())
+	}
+	if d.failed || len(d.rest) > 0 || count == 0 {
+		return nil, errReply
+	}
+	return users, nil
+}
+
+// decodeReadIndex reads any answer to the question for a read index; an error
+// may be the leader's refusal.
+func decodeReadIndex(data []byte) (index uint64, verdicts []Verdict, err error) {
+	if len(data) == 0 || data[0] != replyReadIndex {
+		result, refusal, err := decodeReply(data)
+		if err == nil && refusal != nil {
+			err = refusal
+		}
+		return result.Revision, nil, err
+	}
+	d := replyDecoder{rest: data[1:]}
+	index = d.number()
+	count := d.count()
+	verdicts = make([]Verdict, 0, min(count, roundReadersMax))
+	for i := 0; i < count && !d.failed; i++ {
+		admitted := d.byte()
+		d.failed = d.failed || admitted > 1
+		verdicts = append(verdicts, Verdict{OK: admitted == 1, Quota: *d.quota()})
+	}
+	if d.failed || len(d.rest) > 0 || count == 0 {
+		return 0, nil, errReply
+	}
+	return index, verdicts, nil
 }
 
 // replyDecoder reads from rest; after the first failure everything reads as zero.
@@ -174,6 +291,16 @@ func (d *replyDecoder) refusal() *counter.Error {
 	err.Replayed, d.failed = replayed == 1, d.failed || replayed > 1
 	err.ServerTimeMs = d.signed()
 	return err
+}
+
+func (d *replyDecoder) quota() *counter.Quota {
+	return &counter.Quota{
+		Name:       d.text(),
+		CallsMax:   d.small(),
+		Window:     time.Duration(d.small()) * time.Second,
+		Remaining:  d.small(),
+		RetryAfter: time.Duration(d.small()) * time.Millisecond,
+	}
 }
 
 // small reads a number that fits an int on every machine.

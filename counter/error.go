@@ -134,6 +134,8 @@ type Error struct {
 	// Replayed says that an earlier attempt with the same idempotency key was
 	// refused, and this is its refusal again.
 	Replayed bool
+	// Quota is what the caller has left of its call limit, nil if the call was not counted.
+	Quota *Quota
 }
 
 // Errorf makes an error of the given code.

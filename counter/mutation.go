@@ -76,6 +76,10 @@ type Caller struct {
 	Limited bool
 }
 
+// UnderLimit says that calls of the caller are counted: no limit applies to
+// those who have no name.
+func (c Caller) UnderLimit() bool { return c.Limited && c.User != "" }
+
 // Mutation is what one request asks for: all of its operations are applied, in
 // order, or none. It becomes one Raft log entry.
 type Mutation struct {

@@ -9,6 +9,9 @@ type Result struct {
 	// Replayed says that an earlier attempt with the same idempotency key was
 	// applied and this is its result again, with the revision of that time.
 	Replayed bool
+	// Quota is what the caller has left of its call limit, nil if the call was
+	// not counted. It is the leader's word, not the state machine's.
+	Quota *Quota
 }
 
 // Outcome is what one operation did.
@@ -31,6 +34,8 @@ type Reading struct {
 	ModRevision uint64
 	// Counters are sorted by key; keys that do not exist are absent.
 	Counters []Counter
+	// Quota is what the reader has left of its call limit, nil if the call was not counted.
+	Quota *Quota
 }
 
 // GroupSummary is one line of a listing of groups.

@@ -26,10 +26,20 @@ type Publisher interface {
 	Restored(revision uint64)
 }
 
+// Meter is told of calls under a user's call limit, like a Publisher: at once, on
+// the apply goroutine, in log order.
+type Meter interface {
+	// Note is called for each mutation in the log whose caller is under the limit,
+	// whatever became of it. atMs is the time that the command carries, by which
+	// the leader counted it; log time may be later.
+	Note(user string, atMs int64)
+}
+
 // Config is what a machine needs. The zero value of each field is allowed.
 type Config struct {
 	Logger    hclog.Logger
 	Publisher Publisher // nil: events are not even built
+	Meter     Meter     // nil: nobody counts calls
 	// Fatal is called once, when the log has an entry that this build cannot
 	// apply. The process must end: the machine refuses everything from then on.
 	Fatal func(error)
@@ -46,6 +56,7 @@ type Config struct {
 type Machine struct {
 	logger    hclog.Logger
 	publisher Publisher
+	meter     Meter
 	fatal     func(error)
 	metrics   *metrics
 	limits    idempotencyLimits
@@ -63,7 +74,7 @@ var _ raft.BatchingFSM = (*Machine)(nil)
 func NewMachine(config Config) *Machine { return newMachine(config, productLimits()) }
 
 func newMachine(config Config, limits idempotencyLimits) *Machine {
-	m := &Machine{logger: config.Logger, publisher: config.Publisher, fatal: config.Fatal, limits: limits, state: newState(limits)}
+	m := &Machine{logger: config.Logger, publisher: config.Publisher, meter: config.Meter, fatal: config.Fatal, limits: limits, state: newState(limits)}
 	if m.logger == nil {
 		m.logger = hclog.NewNullLogger()
 	}
@@ -109,6 +120,9 @@ func (m *Machine) applyEntry(entry *raft.Log) *Applied {
 		return m.fail(err)
 	}
 	m.metrics.entries.Inc()
+	if m.meter != nil && command != nil && command.Mutation.UnderLimit() {
+		m.meter.Note(command.Mutation.User, command.TimeMs)
+	}
 	switch {
 	case applied == nil:
 	case applied.replayed():

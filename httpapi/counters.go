@@ -142,6 +142,7 @@ func (c *call) read(keys []string) (counter.Reading, *counter.Error) {
 	if err != nil {
 		return counter.Reading{}, c.asError(err)
 	}
+	c.setQuota(reading.Quota)
 	return reading, nil
 }
 
@@ -202,6 +203,7 @@ func (c *call) propose(m *counter.Mutation) (counter.Result, *counter.Error) {
 		c.handler.config.Logger.Error("backend returned a wrong number of outcomes", "request_id", c.requestID, "index", result.Revision, "outcomes", len(result.Outcomes), "operations", len(m.Operations))
 		return counter.Result{}, counter.Errorf(counter.Internal, "the server made a mistake; its log tells more under this request ID")
 	}
+	c.setQuota(result.Quota)
 	if result.Replayed {
 		c.w.Header()["Idempotent-Replayed"] = []string{"true"}
 	}

@@ -24,6 +24,7 @@ func (c *call) fail(e *counter.Error) {
 	case http.StatusUnauthorized:
 		header["Www-Authenticate"] = []string{identity.Challenge(c.r.Header)}
 	}
+	c.setQuota(e.Quota)
 	if e.Replayed {
 		header["Idempotent-Replayed"] = []string{"true"}
 	}

@@ -19,6 +19,7 @@ import (
 	"tally/httpapi"
 	"tally/identity"
 	"tally/peer"
+	"tally/ratelimit"
 	"tally/storage"
 	"tally/watch"
 )
@@ -84,6 +85,15 @@ type Config struct {
 	// ProposalsMax is how many mutations may wait for the leader's log at once;
 	// over it they are refused as overloaded.
 	ProposalsMax int
+
+	// UserMutationsMax and UserReadsMax are how many mutations, and how many reads
+	// of counters, one user has in any UserCallsWindow; over it they are refused
+	// as rate_limited. 0 switches the limit off, else it is 1 to
+	// ratelimit.CallsMaxMax. The leader's figures count for all nodes, and each
+	// node's own for stale reads.
+	UserMutationsMax, UserReadsMax int
+	// UserCallsWindow is whole seconds, 1 s to ratelimit.WindowMax.
+	UserCallsWindow time.Duration
 
 	// WatchEventsMax and WatchBytesMax bound the newest events that the node keeps
 	// for watchers, by number and by memory. A watcher that comes back too late
@@ -159,6 +169,9 @@ func Default() Config {
 		TrailingLogs:       102400,
 		DiskReserveBytes:   128 << 20,
 		ProposalsMax:       16384,
+		UserMutationsMax:   ratelimit.DefaultCallsMax,
+		UserReadsMax:       ratelimit.DefaultCallsMax,
+		UserCallsWindow:    ratelimit.DefaultWindow,
 		WatchEventsMax:     watch.DefaultEventsMax,
 		WatchBytesMax:      watch.DefaultBytesMax,
 		MaxWatchers:        watch.DefaultWatchersMax,
@@ -184,7 +197,7 @@ func ParseInitialCluster(text string) ([]Member, error) {
 
 // Validate says what is wrong with the configuration and what to do about it.
 func (c *Config) Validate() error {
-	for _, check := range []func() error{c.validateNames, c.validateMembers, c.validateTimeouts, c.validateCallers, c.validateUserSig} {
+	for _, check := range []func() error{c.validateNames, c.validateMembers, c.validateTimeouts, c.validateLimits, c.validateCallers, c.validateUserSig} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -285,6 +298,21 @@ func (c *Config) validateTimeouts() error {
 	}
 	if c.WatchEventsMax <= 0 || c.WatchBytesMax <= 0 || c.MaxWatchers <= 0 {
 		return errors.New("watch events max, watch bytes max and max watchers must be at least 1")
+	}
+	return nil
+}
+
+func (c *Config) validateLimits() error {
+	for _, figure := range []struct {
+		name  string
+		value int
+	}{{"user mutations max", c.UserMutationsMax}, {"user reads max", c.UserReadsMax}} {
+		if figure.value < 0 || figure.value > ratelimit.CallsMaxMax {
+			return fmt.Errorf("%s %d is not 1 to %d, or 0 for no limit", figure.name, figure.value, ratelimit.CallsMaxMax)
+		}
+	}
+	if w := c.UserCallsWindow; w < time.Second || w > ratelimit.WindowMax || w%time.Second != 0 {
+		return fmt.Errorf("user calls window %v is not whole seconds from 1s to %v", w, ratelimit.WindowMax)
 	}
 	return nil
 }

@@ -11,6 +11,33 @@ import (
 	"tally/node"
 )
 
+// TestCallLimitsMustMakeSense: a figure out of range is a mistake, 0 calls are no limit.
+func TestCallLimitsMustMakeSense(t *testing.T) {
+	for _, test := range []struct {
+		mutations, reads int
+		window           time.Duration
+		wrong            string // the setting that is named; "": none
+	}{
+		{20, 20, 5 * time.Second, ""},
+		{0, 0, 5 * time.Second, ""},
+		{1, 10_000, time.Hour, ""},
+		{-1, 20, 5 * time.Second, "user mutations max"},
+		{10_001, 20, 5 * time.Second, "user mutations max"},
+		{20, 10_001, 5 * time.Second, "user reads max"},
+		{20, 20, 0, "user calls window"},
+		{20, 20, 1500 * time.Millisecond, "user calls window"},
+		{20, 20, time.Hour + time.Second, "user calls window"},
+	} {
+		config := node.Default()
+		config.Fatal = func(error) {}
+		config.UserMutationsMax, config.UserReadsMax, config.UserCallsWindow = test.mutations, test.reads, test.window
+		err := config.Validate()
+		if (err != nil) != (test.wrong != "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
+			t.Errorf("%d, %d in %v: got %v", test.mutations, test.reads, test.window, err)
+		}
+	}
+}
+
 // TestWatchLimitsMustMakeSense: a node without room for a watcher or an event is a mistake.
 func TestWatchLimitsMustMakeSense(t *testing.T) {
 	for name, change := range map[string]func(*node.Config){

@@ -31,6 +31,7 @@ type Node struct {
 	logger  hclog.Logger
 	storage *storage.Store
 	hub     *watch.Hub
+	limits  limits
 	machine *fsm.Machine
 	cluster *cluster.Node
 	handler http.Handler
@@ -93,12 +94,11 @@ func (n *Node) open() (err error) {
 	// that is applied, and those of a snapshot are not, which the machine says.
 	n.hub = watch.Open(n.watchConfig())
 	undo = append(undo, func() error { n.hub.Close(); return nil })
-	n.machine = fsm.NewMachine(fsm.Config{
-		Logger:     n.config.Logger.Named("fsm"),
-		Publisher:  n.hub,
-		Fatal:      n.config.Fatal,
-		Registerer: n.config.Metrics,
-	})
+	// The limits too: who leads must know the calls of the log.
+	if err := n.openLimits(); err != nil {
+		return err
+	}
+	n.machine = fsm.NewMachine(n.machineConfig())
 	if n.cluster, err = cluster.Open(n.clusterConfig()); err != nil {
 		return err
 	}
@@ -117,6 +117,19 @@ func (n *Node) watchConfig() watch.Config {
 		Encode:      httpapi.EncodeEvents,
 		Registerer:  n.config.Metrics,
 	}
+}
+
+func (n *Node) machineConfig() fsm.Config {
+	config := fsm.Config{
+		Logger:     n.config.Logger.Named("fsm"),
+		Publisher:  n.hub,
+		Fatal:      n.config.Fatal,
+		Registerer: n.config.Metrics,
+	}
+	if n.limits.mutations != nil {
+		config.Meter = n.limits.mutations
+	}
+	return config
 }
 
 func (n *Node) clusterConfig() cluster.Config {
@@ -145,6 +158,7 @@ func (n *Node) clusterConfig() cluster.Config {
 		TrailingLogs:       n.config.TrailingLogs,
 		DiskReserveBytes:   n.config.DiskReserveBytes,
 		ProposalsMax:       n.config.ProposalsMax,
+		Limits:             n.limits.ofCluster(),
 		Clock:              n.config.Clock,
 		Fatal:              n.config.Fatal,
 		Logger:             n.config.Logger,

@@ -12,18 +12,16 @@ func ExampleLimiter() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(limiter.Policy("mutations"))
 	for _, nowMs := range []int64{1000, 1500, 3200, 6000} {
 		verdict := limiter.Admit("ann", nowMs)
-		fmt.Println(verdict.OK, verdict.Field("mutations"))
+		fmt.Println(verdict.OK, verdict.Remaining, verdict.RetryAfter)
 		if verdict.OK {
 			limiter.Note("ann", verdict.AtMs) // when the log holds the call: counted once
 		}
 	}
 	// Output:
-	// "mutations";q=2;w=5
-	// true "mutations";r=1;t=5
-	// true "mutations";r=0;t=5
-	// false "mutations";r=0;t=3
-	// true "mutations";r=0;t=1
+	// true 1 5s
+	// true 0 4.5s
+	// false 0 2.8s
+	// true 0 500ms
 }

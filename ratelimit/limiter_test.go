@@ -1,13 +1,11 @@
 package ratelimit_test
 
 import (
-	"errors"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
-	"tally/counter"
 	"tally/ratelimit"
 )
 
@@ -241,38 +239,6 @@ func TestNewRefusesFigures(t *testing.T) {
 		if _, err := ratelimit.New(config); err == nil {
 			t.Errorf("New(%+v) makes a limiter", config)
 		}
-	}
-}
-
-func TestHeaderFields(t *testing.T) {
-	l := newLimiter(t, ratelimit.Config{})
-	if got, want := l.Policy("mutations"), `"mutations";q=20;w=5`; got != want {
-		t.Errorf("RateLimit-Policy: %s, want %s", got, want)
-	}
-	for _, c := range []struct {
-		verdict ratelimit.Verdict
-		want    string
-	}{
-		{ratelimit.Verdict{OK: true, Remaining: 19, RetryAfter: 5 * time.Second}, `"mutations";r=19;t=5`},
-		{ratelimit.Verdict{RetryAfter: 2001 * time.Millisecond}, `"mutations";r=0;t=3`},
-		{ratelimit.Verdict{RetryAfter: time.Millisecond}, `"mutations";r=0;t=1`},
-	} {
-		if got := c.verdict.Field("mutations"); got != c.want {
-			t.Errorf("RateLimit: %s, want %s", got, c.want)
-		}
-	}
-}
-
-func TestRefusal(t *testing.T) {
-	l := newLimiter(t, ratelimit.Config{})
-	admit(t, l, "ann", callsMax, start)
-	v := l.Admit("ann", start+1000)
-	err := l.Refusal("mutations", v)
-	if !errors.Is(err, counter.RateLimited) || err.RetryAfter != 4*time.Second {
-		t.Fatalf("got %v with RetryAfter %v", err, err.RetryAfter)
-	}
-	if want := "at most 20 mutations of a user in any 5 s are admitted; try again in 4s"; err.Detail != want {
-		t.Fatalf("detail %q, want %q", err.Detail, want)
 	}
 }
 

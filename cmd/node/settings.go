@@ -77,6 +77,11 @@ func (s *settings) flagGroups() []flagGroup {
 			f.DurationVar(&c.RequestTimeout, "request-timeout", c.RequestTimeout, "how long a request may take that does not wait for events")
 			f.IntVar(&c.ProposalsMax, "proposals-max", c.ProposalsMax, "how many mutations may wait for the log at once; more are refused as overloaded")
 		}),
+		group("Call limit of a user", func(f *pflag.FlagSet) {
+			f.IntVar(&c.UserMutationsMax, "user-mutations-max", c.UserMutationsMax, "how many mutations a user has in any --user-calls-window, over the whole cluster; more are refused as rate_limited; 0 switches the limit off")
+			f.IntVar(&c.UserReadsMax, "user-reads-max", c.UserReadsMax, "how many reads of counters a user has in it; 0 switches the limit off")
+			f.DurationVar(&c.UserCallsWindow, "user-calls-window", c.UserCallsWindow, "the time in which calls are counted, whole seconds from 1s to 1h")
+		}),
 		group("Watches", func(f *pflag.FlagSet) {
 			f.IntVar(&c.MaxWatchers, "max-watchers", c.MaxWatchers, "how many groups may be watched at once, over all connections; more are refused as too_many_watchers")
 			f.DurationVar(&c.WatchInterval, "watch-interval", c.WatchInterval, "shortest interval between two replies to one watcher that is busy")

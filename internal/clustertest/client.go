@@ -65,7 +65,6 @@ func (n *Node) DoWith(header map[string]string, method, path, body string) Reply
 // serve runs the handler on a goroutine of its own, which a crash leaves behind.
 func (p *process) serve(header map[string]string, method, path, body string) Reply {
 	request := httptest.NewRequestWithContext(p.life, method, path, strings.NewReader(body))
-	request.Header.Set("X-Tally-User", "tester")
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
