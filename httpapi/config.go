@@ -33,6 +33,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Gatherer is what GET /metrics shows; nil means that there is no such path.
 	Gatherer prometheus.Gatherer
+	// MetricsForAdmins makes GET /metrics ask for a caller who may see the cluster.
+	MetricsForAdmins bool
 	// RequestTimeout is how long the backend may take for one request.
 	RequestTimeout time.Duration
 	// Hub has the events that watchers are sent; its Encode must be EncodeEvents.

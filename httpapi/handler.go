@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tally/counter"
+	"tally/identity"
 )
 
 // Handler answers the HTTP API. It starts no goroutines and may be used by many.
@@ -87,7 +88,10 @@ func (h *Handler) register(table []route) error {
 	table = slices.DeleteFunc(table, func(rt route) bool {
 		return rt.name == "metrics" && h.scrape == nil || rt.watches && h.config.Hub == nil
 	})
-	for _, rt := range table {
+	for i, rt := range table {
+		if rt.name == "metrics" && h.config.MetricsForAdmins {
+			table[i].action = identity.SeeCluster
+		}
 		methods[rt.path] = append(methods[rt.path], rt.method)
 		if rt.method == http.MethodGet {
 			methods[rt.path] = append(methods[rt.path], http.MethodHead)

@@ -106,8 +106,17 @@ type Config struct {
 	// that is busy, so that many changes reach it together.
 	WatchInterval time.Duration
 
-	// Identity is how callers are known: "none".
+	// Identity is how callers are known: IdentityNone or IdentityJWT.
 	Identity string
+	// JWTSecretFile has the secret of HS256 tokens, and JWTKeyFiles the public keys
+	// of others, as PEM or JWKS: at least one of them with IdentityJWT. They are
+	// read when the node starts.
+	JWTSecretFile string
+	JWTKeyFiles   []string
+	// JWTIssuer and JWTAudience are what a token must say: see identity.Config.
+	JWTIssuer, JWTAudience string
+	// MetricsFor is who may see /metrics: MetricsForAnyone, -Admins or -Nobody.
+	MetricsFor string
 	// Insecure allows Identity "none", and a peer port without credentials, on
 	// addresses that are not loopback.
 	Insecure bool
@@ -176,7 +185,8 @@ func Default() Config {
 		WatchBytesMax:      watch.DefaultBytesMax,
 		MaxWatchers:        watch.DefaultWatchersMax,
 		WatchInterval:      httpapi.DefaultWatchInterval,
-		Identity:           "none",
+		Identity:           IdentityNone,
+		MetricsFor:         MetricsForAnyone,
 		UserSigAdmins:      []string{identity.DefaultUserSigAdmin},
 		RefuseGroups:       []string{"*@TOPIC#*"},
 	}
@@ -206,6 +216,9 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateNames() error {
+	if c.Fatal == nil {
+		return errors.New("Fatal is required: a node that cannot store must be able to end itself")
+	}
 	if err := counter.CheckNodeID(c.NodeID); err != nil {
 		return err
 	}
@@ -317,29 +330,8 @@ func (c *Config) validateLimits() error {
 	return nil
 }
 
-func (c *Config) validateCallers() error {
-	if c.Identity != "none" {
-		return fmt.Errorf("identity %q is unknown; use none", c.Identity)
-	}
-	if host, _, _ := net.SplitHostPort(c.HTTPAddr); !c.Insecure && !isLoopback(host) {
-		return fmt.Errorf("identity none lets anybody who reaches %s change counters and members; listen on 127.0.0.1, or spell out insecure", c.HTTPAddr)
-	}
-	if host, _, _ := net.SplitHostPort(c.PeerAddr); !c.Insecure && !isLoopback(host) {
-		return fmt.Errorf("the peer port asks for no credentials: whoever reaches %s can write to the log; listen on 127.0.0.1, or spell out insecure", c.PeerAddr)
-	}
-	if c.Fatal == nil {
-		return errors.New("Fatal is required: a node that cannot store must be able to end itself")
-	}
-	return nil
-}
-
 func isUnspecified(addr string) bool {
 	host, _, _ := net.SplitHostPort(addr)
 	ip := net.ParseIP(host)
 	return host == "" || (ip != nil && ip.IsUnspecified())
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -167,6 +167,10 @@ func (n *Node) clusterConfig() cluster.Config {
 }
 
 func (n *Node) serve(listener net.Listener) error {
+	authenticate, err := n.config.authenticate()
+	if err != nil {
+		return err
+	}
 	authenticateOriginal, err := n.config.authenticateOriginal()
 	if err != nil {
 		return err
@@ -177,7 +181,7 @@ func (n *Node) serve(listener net.Listener) error {
 		WatchInterval:  n.config.WatchInterval,
 		Logger:         n.config.Logger.Named("httpapi"),
 		Registerer:     n.config.Metrics,
-		Gatherer:       n.config.Metrics,
+		Gatherer:       n.config.gatherer(),
 		RequestTimeout: n.config.RequestTimeout,
 		CORSOrigins:    n.config.CORSOrigins,
 		RefuseGroups:   n.config.RefuseGroups,
@@ -185,7 +189,9 @@ func (n *Node) serve(listener net.Listener) error {
 		Version:        n.config.Version,
 		ListenURL:      n.httpURL,
 
+		Authenticate:         authenticate,
 		AuthenticateOriginal: authenticateOriginal,
+		MetricsForAdmins:     n.config.MetricsFor == MetricsForAdmins,
 	})
 	if err != nil {
 		return err

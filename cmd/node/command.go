@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -136,9 +137,14 @@ func (p *program) statusCommand() *cobra.Command {
 		Args:  noArguments,
 	}
 	urls := urlFlag(c, "`URL` of a node; repeatable, the first that answers is shown")
+	tokenFile := c.Flags().String("token-file", p.variable(tokenFileVariable), "`file` with the token of an admin, where nodes ask for one (also "+tokenFileVariable+")")
 	leaderOnly := c.Flags().Bool("leader", false, "print the leader's ID and nothing else")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		view, err := firstView(c.Context(), *urls)
+		token, err := readToken(*tokenFile)
+		if err != nil {
+			return usageError{err}
+		}
+		view, err := firstView(c.Context(), *urls, token)
 		if err != nil {
 			return err
 		}
@@ -152,6 +158,25 @@ func (p *program) statusCommand() *cobra.Command {
 
 func urlFlag(c *cobra.Command, usage string) *[]string {
 	return c.Flags().StringSlice("url", []string{"http://127.0.0.1:8101"}, usage)
+}
+
+// readToken reads the token of a file, "" for no file.
+func readToken(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
+}
+
+// variable returns the value of an environment variable, "" if it is not set.
+func (p *program) variable(name string) (value string) {
+	for _, entry := range p.Environ {
+		if text, found := strings.CutPrefix(entry, name+"="); found {
+			value = text // the last one wins, as in a process of its own
+		}
+	}
+	return value
 }
 
 func noArguments(_ *cobra.Command, args []string) error {

@@ -80,7 +80,7 @@ func (p *program) Serve(s settings) error {
 		return err
 	}
 	if s.standsAlone() {
-		p.greet(ctx, n.HTTPURL())
+		p.greet(ctx, n.HTTPURL(), config.Identity)
 	}
 
 	<-ctx.Done()
@@ -115,15 +115,19 @@ func addProcessors() {
 }
 
 // greet prints what a newcomer can paste into another terminal, once it works.
-func (p *program) greet(ctx context.Context, url string) {
+func (p *program) greet(ctx context.Context, url, identity string) {
+	token := ""
+	if identity == node.IdentityJWT {
+		token = `-H "Authorization: Bearer $TOKEN" `
+	}
 	if err := waitReady(ctx, []string{url}, 10*time.Second); err != nil {
 		return // the log says why; lines that do not work would only mislead
 	}
 	fmt.Fprintf(p.Stdout, `Tally counts. Paste into another terminal:
 
-  curl -X POST %[1]s/v1/groups/room/counters/likes/increase
-  curl %[1]s/v1/groups/room/counters
-  curl %[1]s/v1/cluster
+  curl -X POST %[2]s%[1]s/v1/groups/room/counters/likes/increase
+  curl %[2]s%[1]s/v1/groups/room/counters
+  curl %[2]s%[1]s/v1/cluster
 
-`, url)
+`, url, token)
 }

@@ -67,8 +67,13 @@ func (s *settings) flagGroups() []flagGroup {
 			f.StringSliceVar(&c.Join, "join", c.Join, "peer address `host:port` of a member to ask for admission; repeatable, tried in turn")
 		}),
 		group("Callers", func(f *pflag.FlagSet) {
-			f.StringVar(&c.Identity, "identity", c.Identity, "how callers are known: none (everybody may do everything)")
-			f.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow --identity none on an address that is not loopback")
+			f.StringVar(&c.Identity, "identity", c.Identity, "how callers are known: none (everybody may do everything) or jwt (by tokens)")
+			f.StringVar(&c.JWTSecretFile, "jwt-secret-file", c.JWTSecretFile, "`file` with the secret that tokens are signed with (HS256), 32 bytes or more that others cannot read")
+			f.StringSliceVar(&c.JWTKeyFiles, "jwt-key-file", c.JWTKeyFiles, "`file` with public keys that tokens may be signed for (RS256, EdDSA), PEM or JWKS; repeatable")
+			f.StringVar(&c.JWTIssuer, "jwt-issuer", c.JWTIssuer, "what iss must be in a token (default: anything)")
+			f.StringVar(&c.JWTAudience, "jwt-audience", c.JWTAudience, "what must be among aud in a token (default: tokens with aud are refused)")
+			f.StringVar(&c.MetricsFor, "metrics-for", c.MetricsFor, "who may see /metrics: anyone, admin or nobody")
+			f.BoolVar(&c.Insecure, "insecure", c.Insecure, "allow --identity none, and a peer port without credentials, on an address that is not loopback")
 			f.StringVar(&c.UserSigKeyFile, "usersig-key-file", c.UserSigKeyFile, "`file` with the key that UserSigs of the original's server API are verified with; needs --sdkappid")
 			f.Uint64Var(&c.SDKAppID, "sdkappid", c.SDKAppID, "the application whose UserSigs they are")
 			f.StringSliceVar(&c.UserSigAdmins, "usersig-admins", c.UserSigAdmins, "`user` who may call the original's server API with a UserSig; repeatable")

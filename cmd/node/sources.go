@@ -18,9 +18,12 @@ import (
 
 const environPrefix = "TALLY_"
 
-// scriptVariables have the prefix too but are for the scripts, whose
-// environment a node inherits.
-var scriptVariables = []string{"TALLY_CLUSTER_DIR", "TALLY_HTTP_PORT", "TALLY_PEER_PORT", "TALLY_TEST_STRICT"}
+// tokenFileVariable names the file with a caller's own token.
+const tokenFileVariable = "TALLY_TOKEN_FILE"
+
+// otherVariables have the prefix too but are for the scripts, whose environment
+// a node inherits, and for callers.
+var otherVariables = []string{tokenFileVariable, "TALLY_TOKEN", "TALLY_CLUSTER_DIR", "TALLY_HTTP_PORT", "TALLY_PEER_PORT", "TALLY_TEST_STRICT"}
 
 // source is one place where settings come from besides the command line.
 type source struct {
@@ -77,7 +80,7 @@ func readEnvironment(environ []string) (source, error) {
 		Prefix:      environPrefix,
 		EnvironFunc: func() []string { return environ },
 		TransformFunc: func(name, value string) (string, any) {
-			if slices.Contains(scriptVariables, name) || isServiceLink(name, value) {
+			if slices.Contains(otherVariables, name) || isServiceLink(name, value) {
 				return "", nil
 			}
 			return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, environPrefix), "_", "-")), value

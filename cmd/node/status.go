@@ -17,13 +17,17 @@ import (
 // answerBytesMax is more than any answer these commands ask for.
 const answerBytesMax = 1 << 20
 
-// ask sends one GET and returns the status and the body.
-func ask(ctx context.Context, url string) (status int, body []byte, err error) {
+// ask sends one GET, with a token unless it is "", and returns the status and
+// the body.
+func ask(ctx context.Context, url, token string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -59,7 +63,7 @@ func waitReady(ctx context.Context, urls []string, wait time.Duration) error {
 }
 
 func askReady(ctx context.Context, url string) error {
-	status, body, err := ask(ctx, url+"/readyz?verbose")
+	status, body, err := ask(ctx, url+"/readyz?verbose", "")
 	if err != nil {
 		return err
 	}
@@ -70,10 +74,10 @@ func askReady(ctx context.Context, url string) error {
 }
 
 // firstView returns the cluster as the first node that answers sees it.
-func firstView(ctx context.Context, urls []string) (counter.Cluster, error) {
+func firstView(ctx context.Context, urls []string, token string) (counter.Cluster, error) {
 	var failures []error
 	for _, url := range urls {
-		view, err := viewOf(ctx, url)
+		view, err := viewOf(ctx, url, token)
 		if err == nil {
 			return view, nil
 		}
@@ -82,10 +86,13 @@ func firstView(ctx context.Context, urls []string) (counter.Cluster, error) {
 	return counter.Cluster{}, errors.Join(failures...)
 }
 
-func viewOf(ctx context.Context, url string) (view counter.Cluster, err error) {
-	status, body, err := ask(ctx, url+"/v1/cluster")
+func viewOf(ctx context.Context, url, token string) (view counter.Cluster, err error) {
+	status, body, err := ask(ctx, url+"/v1/cluster", token)
 	if err != nil {
 		return view, err
+	}
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return view, fmt.Errorf("%s answers %d; give the token of an admin with --token-file\n%s", url, status, strings.TrimSpace(string(body)))
 	}
 	if status != http.StatusOK {
 		return view, fmt.Errorf("%s answers %d: %s", url, status, strings.TrimSpace(string(body)))
