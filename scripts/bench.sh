@@ -2,7 +2,10 @@
 # Runs the benchmarks of single parts and prints their figures, in about four
 # minutes: scripts/bench.sh, or only some of them: scripts/bench.sh apply peer
 #
-# Figures of whole clusters: scripts/failover.sh, bench/load, bench/watch.
+# scripts/bench.sh peers [options] compares whole clusters with etcd and Redis
+# where they are installed, in about ten minutes; bench/peers has the options.
+#
+# Other figures of whole clusters: scripts/failover.sh, bench/load, bench/watch.
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -26,6 +29,26 @@ part() {
 bench() { # $1: package, $2: which, $3: how long or how often
   go test -run '^$' -bench "$2" -benchtime "$3" -timeout 10m "$1"
 }
+
+# peers builds Tally and the comparison, and runs it.
+peers() {
+  local missing="" program dir result
+  for program in etcd:etcd-server redis-server:redis-server; do
+    command -v "${program%%:*}" >/dev/null || missing="$missing ${program##*:}"
+  done
+  [ -z "$missing" ] || echo "To compare with all peers (Debian): apt-get install -y$missing" >&2
+  dir=$(mktemp -d) || return 1
+  go build -o "$dir/tallyd" ./cmd/node && (cd bench/peers && go build -o "$dir/peers" .) && "$dir/peers" --tallyd "$dir/tallyd" "$@"
+  result=$?
+  rm -rf "$dir"
+  return $result
+}
+
+if [ "${1:-}" = peers ]; then
+  shift
+  peers "$@"
+  exit
+fi
 
 failed=0
 # shellcheck disable=SC2086 # names are words
