@@ -1,6 +1,5 @@
 /**
- * @typedef {{name: string, data: any}} Event
- * @typedef {(event: Event) => void} Handler
+ * @typedef {(event: any) => void} Handler is given {name, data}
  */
 
 /** Who wants to hear of what. */

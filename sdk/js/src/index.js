@@ -11,7 +11,7 @@ export const TIM = Object.freeze({
   EVENT,
   TYPES,
   TallyError,
-  create: (options) => new Chat(options),
+  create: (/** @type {import('../types/index.d.ts').CreateOptions} */ options) => new Chat(options),
 })
 
 export const TencentCloudChat = TIM

@@ -58,8 +58,9 @@ export class FakeNode {
     return `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (this.#server.address()).port}`
   }
 
+  /** The idempotency keys, in order. */
   get keys() {
-    return this.received.map(({ headers }) => headers['idempotency-key'])
+    return this.received.map(({ headers }) => /** @type {string | undefined} */ (headers['idempotency-key']))
   }
 
   stop() {
@@ -91,6 +92,19 @@ export const reset = (_, response) => response.destroy()
 
 /** @type {Answer} takes the request and says nothing */
 export const silence = () => {}
+
+/**
+ * Waits until something is so.
+ *
+ * @param {() => boolean} condition
+ */
+export async function until(condition) {
+  const deadline = Date.now() + 20_000
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`never: ${condition}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
 
 /**
  * A stream that sends these and stays open.

@@ -147,7 +147,7 @@ export interface Chat {
   off(name: string, handler: (event: any) => void, context?: unknown): void
 
   /** Calls as this user from now on; `userSig` is the token. */
-  login(options: { userID: string; userSig?: string }): Promise<IMResponse<{ actionStatus: 'OK'; errorCode: 0; errorInfo: string; userID: string; repeatLogin: boolean }>>
+  login(options: { userID: string; userSig?: string }): Promise<IMResponse<{ actionStatus: string; errorCode: number; errorInfo: string; userID: string; repeatLogin: boolean }>>
   /** Quits all groups; until the next login calls are rejected with code 2999. */
   logout(): Promise<IMResponse<{}>>
   /** Ends the client for good, with what it has under way. */
