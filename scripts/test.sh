@@ -37,7 +37,7 @@ check_modules() {
   [ "${PIPESTATUS[0]}" -eq 0 ] || { echo "go mod tidy would change this"; return 1; }
 }
 
-check_vet() { go vet ./...; }
+check_vet() { go vet ./... && (cd bench/peers && go vet ./...); }
 
 # The other system that people start a cluster on.
 check_vet_darwin() { GOOS=darwin GOARCH=arm64 go vet ./...; }
@@ -65,6 +65,8 @@ check_documents() {
 }
 
 check_unit() {
+  # A module of its own, for the sake of the peers' clients.
+  (cd bench/peers && go test ./...) || return 1
   if ! race_detector; then
     go test -timeout 20m ./... || return 1
     reason="no C compiler: the tests ran, but without the race detector"
