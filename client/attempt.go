@@ -56,7 +56,7 @@ type failure struct {
 func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure {
 	ctx, cancel := context.WithTimeout(ctx, c.attemptTime(ctx))
 	defer cancel()
-	response, failed := c.send(ctx, to, r)
+	response, times, failed := c.send(ctx, to, r)
 	if failed != nil {
 		return failed
 	}
@@ -66,7 +66,10 @@ func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure
 		return &failure{err: fmt.Errorf("%s: reading the reply: %w", to.url, err), definite: !r.changes}
 	}
 	if response.StatusCode != http.StatusOK {
-		return refused(to, r, response, body)
+		f := refused(to, r, response, body)
+		// What sends behind our back, and was answered at last, may have been heard before.
+		f.definite = f.definite && (times <= 1 || !r.changes)
+		return f
 	}
 	answer := &reply{status: response.StatusCode, replayed: response.Header.Get("Idempotent-Replayed") == "true", body: body}
 	if err := r.decode(answer); err != nil {
@@ -88,19 +91,21 @@ func (c *Client) attemptTime(ctx context.Context) time.Duration {
 // attemptTimeMin is what an attempt takes with luck; less would be in vain.
 const attemptTimeMin = 100 * time.Millisecond
 
-// send sends the request and returns what comes back, whatever its status.
-func (c *Client) send(ctx context.Context, to *endpoint, r *request) (*http.Response, *failure) {
-	var sent atomic.Bool // a connection was there, so some of it may have gone out
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }}
+// send sends the request and returns what comes back, whatever its status, and
+// how many times the request went out.
+func (c *Client) send(ctx context.Context, to *endpoint, r *request) (_ *http.Response, times int32, _ *failure) {
+	// Without its header no request is understood, so what never had one written was never heard.
+	var written atomic.Int32
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { written.Add(1) }}
 	request, err := c.newRequest(httptrace.WithClientTrace(ctx, trace), to, r)
 	if err != nil {
-		return nil, &failure{err: err, definite: true}
+		return nil, 0, &failure{err: err, definite: true}
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, &failure{err: err, definite: !r.changes || !sent.Load()}
+		return nil, written.Load(), &failure{err: err, definite: !r.changes || written.Load() == 0}
 	}
-	return response, nil
+	return response, written.Load(), nil
 }
 
 func (c *Client) newRequest(ctx context.Context, to *endpoint, r *request) (*http.Request, error) {
@@ -112,6 +117,10 @@ func (c *Client) newRequest(ctx context.Context, to *endpoint, r *request) (*htt
 	if err != nil {
 		return nil, err
 	}
+	// net/http takes an idempotency key for leave to send again by itself when a
+	// connection breaks. It would hide that there was an attempt before the one
+	// that is answered; without GetBody it cannot.
+	request.GetBody = nil
 	for name, values := range r.header {
 		request.Header[name] = values
 	}

@@ -81,7 +81,9 @@ func (a *call) run(ctx context.Context) error {
 
 // judge says whether the call ends with this failure, and how.
 func (a *call) judge(ctx context.Context, f *failure) (ended bool, _ error) {
-	a.last = f
+	if a.last == nil || ctx.Err() == nil { // else the one before tells more
+		a.last = f
+	}
 	switch {
 	case !f.definite:
 		a.indefinite = true

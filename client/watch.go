@@ -153,7 +153,7 @@ func (w *watch) connect(ctx context.Context, yield func(Event, error) bool) erro
 	defer cancel()
 	silence := time.AfterFunc(w.client.config.attemptTimeout, cancel)
 	defer silence.Stop()
-	response, failed := w.client.send(connection, to, w.request(w.position))
+	response, _, failed := w.client.send(connection, to, w.request(w.position))
 	silence.Stop()
 	if failed != nil {
 		w.client.note(ctx, to, failed)
