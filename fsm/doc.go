@@ -19,6 +19,7 @@
 //	shape.go       lists of keys, shared by the groups that have them
 //	shards.go      all groups; copy on write while a snapshot is out
 //	idempotency.go the requests decided under an idempotency key, and what is forgotten
+//	baretimes.go   where in that table a key is that carries no time
 //	attempt.go     what makes two attempts the same
 //	replay.go      what was decided, packed; the answer to another attempt
 //	pages.go       the entries of that table in order; copy on write likewise

@@ -62,7 +62,7 @@ type idempotency struct {
 	entries pages
 	// bare has the times of the bare keys, without which they are not found in
 	// entries. It follows from entries; snapshots do without it.
-	bare        map[digest]int64
+	bare        bareTimes
 	resultBytes int
 	mark        int64  // greatest time of any entry forgotten
 	hash        uint64 // sum of entryHash over all entries
@@ -71,7 +71,7 @@ type idempotency struct {
 }
 
 func newIdempotency(limits idempotencyLimits) *idempotency {
-	return &idempotency{limits: limits, entries: newPages(), bare: make(map[digest]int64)}
+	return &idempotency{limits: limits, entries: newPages(), bare: newBareTimes()}
 }
 
 // entry is one request that was decided. As a record of pages:
@@ -143,13 +143,22 @@ func (t *idempotency) isBare(a *attempt) bool { return !a.timed || t.limits.igno
 // find returns the entry of the attempt's key. Its result is valid until the
 // next change.
 func (t *idempotency) find(a *attempt) (e entry, found bool) {
-	timeMs := a.timeMs
 	if t.isBare(a) {
-		if timeMs, found = t.bare[a.key]; !found {
-			return entry{}, false
-		}
+		return t.findBare(a.key)
 	}
-	record, found := t.entries.find(entryKey(timeMs, a.key))
+	return t.lookUp(a.timeMs, a.key)
+}
+
+func (t *idempotency) findBare(key digest) (e entry, found bool) {
+	timeMs, found := t.bare.of(key)
+	if !found {
+		return entry{}, false
+	}
+	return t.lookUp(timeMs, key)
+}
+
+func (t *idempotency) lookUp(timeMs int64, key digest) (e entry, found bool) {
+	record, found := t.entries.find(entryKey(timeMs, key))
 	if !found {
 		return entry{}, false
 	}
@@ -192,7 +201,7 @@ func (t *idempotency) isOverfull() bool {
 // added keeps up what follows from the entries.
 func (t *idempotency) added(e *entry, record []byte) {
 	if e.bare {
-		t.bare[e.key] = e.timeMs
+		t.bare.add(e.key, e.timeMs)
 	}
 	t.resultBytes += len(e.result)
 	t.hash += entryHash(record)
@@ -215,7 +224,7 @@ func (t *idempotency) forgetFirst() {
 	t.hash -= entryHash(record)
 	t.resultBytes -= len(e.result)
 	if e.bare {
-		delete(t.bare, e.key)
+		t.bare.remove(e.key)
 	}
 	t.mark = max(t.mark, e.timeMs)
 	t.entries.removeFirst()

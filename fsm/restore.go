@@ -277,7 +277,7 @@ func (l *loader) checkRequest(record []byte) error {
 	if e.timeMs < 0 || e.timeMs-l.state.timeMs > aheadMaxMs {
 		return fmt.Errorf("request %x is of %d, and log time is %d", e.key, e.timeMs, l.state.timeMs)
 	}
-	if _, twice := l.state.idempotency.bare[e.key]; e.bare && twice {
+	if _, twice := l.state.idempotency.findBare(e.key); e.bare && twice {
 		return fmt.Errorf("request %x is there twice", e.key)
 	}
 	if e.revision == 0 || e.revision > l.state.appliedIndex {

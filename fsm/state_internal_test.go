@@ -73,18 +73,21 @@ func checkInvariants(t testing.TB, s *state) {
 func checkIdempotency(t testing.TB, table *idempotency) {
 	t.Helper()
 	checkPages(t, &table.entries)
-	bare, resultBytes := map[digest]int64{}, 0
+	bare, resultBytes := 0, 0
 	view := table.entries.freeze()
 	defer table.entries.thaw(view)
 	for record := range view.all {
 		e := parseEntry(record)
 		resultBytes += len(e.result)
 		if e.bare {
-			bare[e.key] = e.timeMs
+			bare++
+			if timeMs, found := table.bare.of(e.key); !found || timeMs != e.timeMs {
+				t.Errorf("bare key %x of %d is noted for %d, %v", e.key, e.timeMs, timeMs, found)
+			}
 		}
 	}
-	if resultBytes != table.resultBytes || !maps.Equal(bare, table.bare) {
-		t.Errorf("%d bytes and %d bare keys are kept where entries have %d and %d", table.resultBytes, len(table.bare), resultBytes, len(bare))
+	if resultBytes != table.resultBytes || bare != table.bare.count() {
+		t.Errorf("%d bytes and %d bare keys are kept where entries have %d and %d", table.resultBytes, table.bare.count(), resultBytes, bare)
 	}
 }
 
