@@ -29,6 +29,8 @@ type Reply struct {
 	Replayed bool
 	// ServerTimeMs is the cluster's time where an idempotency key was refused, Unix milliseconds.
 	ServerTimeMs int64
+	// Header is what the reply begins with.
+	Header http.Header
 	// Body is the whole of it.
 	Body []byte
 }
@@ -90,7 +92,7 @@ func (p *process) serve(header map[string]string, method, path, body string) Rep
 }
 
 func readReply(w *httptest.ResponseRecorder) Reply {
-	r := Reply{Status: w.Code, Body: bytes.Clone(w.Body.Bytes()), Replayed: w.Header().Get("Idempotent-Replayed") == "true"}
+	r := Reply{Status: w.Code, Header: w.Header(), Body: bytes.Clone(w.Body.Bytes()), Replayed: w.Header().Get("Idempotent-Replayed") == "true"}
 	var content struct {
 		Code         counter.Code     `json:"code"`
 		Definite     bool             `json:"definite"`
@@ -142,7 +144,10 @@ func (n *Node) RemoveMember(id string) Reply {
 
 // TransferLeadership asks the node to have leadership handed to another, "" for any.
 func (n *Node) TransferLeadership(to string) Reply {
-	body, _ := json.Marshal(map[string]string{"id": to})
+	var body []byte
+	if to != "" {
+		body, _ = json.Marshal(map[string]string{"id": to}) // such a map always has a JSON form
+	}
 	return n.Do(http.MethodPost, "/v1/cluster/leader", string(body))
 }
 
