@@ -22,6 +22,8 @@ func someReplies() [][]byte {
 		}}),
 		appendRefusal(nil, &counter.Error{Code: counter.OutOfRange, Detail: "no", Param: "value", Operation: &index, Revision: 9, RetryAfter: time.Second}),
 		appendRefusal(nil, &counter.Error{Code: counter.NotLeader}),
+		appendResult(nil, &counter.Result{Revision: 3, Quota: &counter.Quota{Name: "mutations", CallsMax: 20, Window: 5 * time.Second, Remaining: 19, RetryAfter: time.Second}}),
+		appendRefusal(nil, (&counter.Quota{Name: "mutations", CallsMax: 20, Window: time.Hour, RetryAfter: time.Millisecond}).Refusal()),
 	}
 }
 
@@ -40,6 +42,88 @@ func TestReplyRoundTrip(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(*refusal, want) {
 		t.Errorf("refusal: got %+v, %v", refusal, err)
 	}
+}
+
+func TestReplyCarriesTheQuota(t *testing.T) {
+	quota := counter.Quota{Name: "mutations", CallsMax: 20, Window: 5 * time.Second, RetryAfter: 1200 * time.Millisecond}
+	result, _, err := decodeReply(appendResult(nil, &counter.Result{Revision: 3, Quota: &quota}))
+	if err != nil || result.Quota == nil || *result.Quota != quota {
+		t.Errorf("of a result: %+v, %v", result.Quota, err)
+	}
+	want := quota.Refusal()
+	_, refusal, err := decodeReply(appendRefusal(nil, want))
+	if err != nil || !reflect.DeepEqual(refusal, want) {
+		t.Errorf("of a refusal: %+v, %v", refusal, err)
+	}
+	if _, _, err := decodeReply(append(appendReplyQuota(nil, &quota), appendResult(nil, &counter.Result{Quota: &quota})...)); err == nil {
+		t.Error("a reply with two quotas is read")
+	}
+}
+
+func someVerdicts() []Verdict {
+	return []Verdict{
+		{OK: true, Quota: counter.Quota{Name: "reads", CallsMax: 20, Window: 5 * time.Second, Remaining: 3, RetryAfter: time.Second}},
+		{Quota: counter.Quota{Name: "reads", CallsMax: 20, Window: 5 * time.Second, RetryAfter: 17 * time.Millisecond}},
+	}
+}
+
+func TestReadIndexRoundTrip(t *testing.T) {
+	for _, users := range [][]string{nil, {"ann"}, {"ann", "bob", "ann", "zoë"}} {
+		if got, err := decodeUsers(appendUsers(nil, users)); err != nil || !reflect.DeepEqual(got, users) {
+			t.Errorf("users %q: got %q, %v", users, got, err)
+		}
+	}
+	for _, verdicts := range [][]Verdict{nil, someVerdicts()} {
+		index, got, err := decodeReadIndex(appendReadIndex(nil, math.MaxUint64, verdicts))
+		if err != nil || index != math.MaxUint64 || !reflect.DeepEqual(got, verdicts) {
+			t.Errorf("%v: got %d, %v, %v", verdicts, index, got, err)
+		}
+	}
+	_, _, err := decodeReadIndex(appendRefusal(nil, counter.Errorf(counter.NotLeader, "no")))
+	if !errors.Is(err, counter.NotLeader) {
+		t.Errorf("a refusal is read as %v", err)
+	}
+}
+
+func TestReadIndexRefusesEveryTruncation(t *testing.T) {
+	answer, question := appendReadIndex(nil, 300, someVerdicts()), appendUsers(nil, []string{"ann", "bob"})
+	for length := range answer {
+		if _, _, err := decodeReadIndex(answer[:length]); !errors.Is(err, errReply) {
+			t.Errorf("an answer cut to %d bytes: error %v", length, err)
+		}
+	}
+	for length := 1; length < len(question); length++ {
+		if _, err := decodeUsers(question[:length]); !errors.Is(err, errReply) {
+			t.Errorf("a question cut to %d bytes: error %v", length, err)
+		}
+	}
+	for name, data := range map[string][]byte{"no verdicts": {replyReadIndex, 1, 0}, "an odd verdict": {replyReadIndex, 1, 1, 2, 0, 0, 0, 0, 0}, "a byte too many": append(answer, 0)} {
+		if _, _, err := decodeReadIndex(data); !errors.Is(err, errReply) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if _, err := decodeUsers(append(question, 0)); !errors.Is(err, errReply) {
+		t.Errorf("a question with a byte too many: error %v", err)
+	}
+}
+
+func FuzzDecodeReadIndex(f *testing.F) {
+	f.Add(appendReadIndex(nil, 300, someVerdicts()))
+	f.Add(appendReadIndex(nil, 300, nil))
+	f.Add(appendUsers(nil, []string{"ann", "bob"}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if users, err := decodeUsers(data); err == nil {
+			if again, err := decodeUsers(appendUsers(nil, users)); err != nil || !reflect.DeepEqual(again, users) {
+				t.Errorf("%x read as %q, again as %q, %v", data, users, again, err)
+			}
+		}
+		if index, verdicts, err := decodeReadIndex(data); err == nil {
+			index2, again, err := decodeReadIndex(appendReadIndex(nil, index, verdicts))
+			if err != nil || index2 != index || !reflect.DeepEqual(again, verdicts) {
+				t.Errorf("%x read as %d, %v, again as %d, %v, %v", data, index, verdicts, index2, again, err)
+			}
+		}
+	})
 }
 
 func TestReplyRefusesEveryTruncation(t *testing.T) {

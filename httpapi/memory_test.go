@@ -29,7 +29,8 @@ type memory struct {
 
 	// fail, if set, is what every call does instead.
 	fail    func(context.Context) error
-	replay  bool // every result says that it is a replay
+	quota   *counter.Quota // what every caller is told, if set
+	replay  bool           // every result says that it is a replay
 	checks  []counter.Check
 	cluster counter.Cluster
 }
@@ -65,11 +66,11 @@ func (b *memory) Propose(ctx context.Context, m *counter.Mutation) (counter.Resu
 	b.proposed = append(b.proposed, *m)
 	b.revision++
 	after := b.copyLocked()
-	result := counter.Result{Revision: b.revision, Replayed: b.replay}
+	result := counter.Result{Revision: b.revision, Replayed: b.replay, Quota: b.quota}
 	for i := range m.Operations {
 		outcome, err := apply(after, b.revision, &m.Operations[i])
 		if err != nil {
-			err.Revision = b.revision
+			err.Revision, err.Quota = b.revision, b.quota
 			if m.Batch {
 				err.Operation = &i
 			}
@@ -183,7 +184,9 @@ func (b *memory) Read(ctx context.Context, caller counter.Caller, group string, 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.readers = append(b.readers, caller)
-	return b.readLocked(group, keys), nil
+	reading := b.readLocked(group, keys)
+	reading.Quota = b.quota
+	return reading, nil
 }
 
 func (b *memory) readLocked(group string, keys []string) counter.Reading {
