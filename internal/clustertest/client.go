@@ -55,7 +55,8 @@ func (r Reply) String() string {
 // the node's process, which breaks the connection.
 func (n *Node) Do(method, path, body string) Reply { return n.DoWith(nil, method, path, body) }
 
-// DoWith is Do with header fields, which win over those that Do sends.
+// DoWith is Do with header fields, which win over those that Do sends; one that
+// is "" is left out.
 func (n *Node) DoWith(header map[string]string, method, path, body string) Reply {
 	p := n.current()
 	if p == nil {
@@ -70,8 +71,12 @@ func (p *process) serve(header map[string]string, method, path, body string) Rep
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	for name, value := range header {
-		request.Header.Set(name, value)
+	for _, fields := range []map[string]string{p.machine.cluster.options.Header, header} {
+		for name, value := range fields {
+			if request.Header.Del(name); value != "" {
+				request.Header.Set(name, value)
+			}
+		}
 	}
 	recorded := make(chan *httptest.ResponseRecorder, 1)
 	p.requests.Add(1)

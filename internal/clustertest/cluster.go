@@ -26,6 +26,9 @@ type Options struct {
 	MonotonicLogs bool
 	// Configure changes the configuration of every start of every node.
 	Configure func(*node.Config)
+	// Header are the header fields of all requests that do not say otherwise: the
+	// token of an admin, where nodes ask for one.
+	Header map[string]string
 }
 
 // Cluster is some nodes, the network between them and what they logged.
