@@ -3,6 +3,7 @@ package clustertest
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -239,6 +240,16 @@ func (c *Cluster) Isolate(nodes ...*Node) {
 
 // Heal ends all cuts.
 func (c *Cluster) Heal() { c.network.HealAll() }
+
+// Dial connects a client of the given name with a node, for tests that send real
+// HTTP: node.Node.HTTPURL says where. The connection breaks when the node
+// crashes, and a client that is to be cut off is a host like any other.
+func (c *Cluster) Dial(ctx context.Context, client, addr string) (net.Conn, error) {
+	return c.network.Host(client).Dial(ctx, addr)
+}
+
+// ResetClient breaks the connections between a client and a node.
+func (c *Cluster) ResetClient(client string, n *Node) { c.network.Reset(client, n.host()) }
 
 // Traffic returns what was counted from one node to another, so that a test can
 // show that a fault was felt.
