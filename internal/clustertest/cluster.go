@@ -3,7 +3,6 @@ package clustertest
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -241,15 +240,10 @@ func (c *Cluster) Isolate(nodes ...*Node) {
 // Heal ends all cuts.
 func (c *Cluster) Heal() { c.network.HealAll() }
 
-// Dial connects a client of the given name with a node, for tests that send real
-// HTTP: node.Node.HTTPURL says where. The connection breaks when the node
-// crashes, and a client that is to be cut off is a host like any other.
-func (c *Cluster) Dial(ctx context.Context, client, addr string) (net.Conn, error) {
-	return c.network.Host(client).Dial(ctx, addr)
-}
-
-// ResetClient breaks the connections between a client and a node.
-func (c *Cluster) ResetClient(client string, n *Node) { c.network.Reset(client, n.host()) }
+// Network is what the nodes are connected by, for clients that send real HTTP:
+// they dial from a host of their own, and what breaks between it and a node is
+// up to the test. Nodes are hosts under their IDs; clients are served at ID:8101.
+func (c *Cluster) Network() *pipenet.Network { return c.network }
 
 // Traffic returns what was counted from one node to another, so that a test can
 // show that a fault was felt.
