@@ -23,7 +23,10 @@ themselves 127.0.0.1:9101 and up. Data and logs are in .cluster/ID/.
   TALLY_HTTP_PORT    another first port for clients
   TALLY_PEER_PORT    another first port between nodes
 
-Other TALLY_... variables reach the nodes: TALLY_LOG_LEVEL=debug, for example.
+Other TALLY_... variables reach the nodes that are started: TALLY_LOG_LEVEL=debug,
+for example, or to ask callers for tokens (docs/operations.md)
+TALLY_IDENTITY=jwt TALLY_JWT_SECRET_FILE=.cluster-secret. Then status, kill and
+pause need the token of an admin in TALLY_TOKEN, or TALLY_TOKEN_FILE.
 TEXT
 }
 
@@ -83,7 +86,7 @@ up() {
   # shellcheck disable=SC2086 # IDs are words
   await_ready $ids || abandon "$failure"
   trap - INT TERM HUP
-  status
+  status || return 0 # they are up; who may look is another question
   lines_to_paste
 }
 
@@ -396,20 +399,22 @@ owner_of_port() { # $1: port
 # --- for people --------------------------------------------------------------
 
 lines_to_paste() {
-  local id leader first other
+  local id leader first other bearer=""
+  # shellcheck disable=SC2016 # for the shell that it is pasted into
+  [ "${TALLY_IDENTITY:-none}" != jwt ] || bearer='-H "Authorization: Bearer $TALLY_TOKEN" '
   leader=$(resolve leader) || return 0
   first=$(url_of n1) other=$first
   for id in $ids; do [ "$id" != "$leader" ] && other=$(url_of "$id"); done
   cat <<TEXT
 
-Count:                curl -X POST $first/v1/groups/room/counters/likes/increase
-Read on another node: curl $other/v1/groups/room/counters
-In a second terminal: curl -N -H 'Accept: text/event-stream' $other/v1/groups/room/watch
+Count:                curl -X POST $bearer$first/v1/groups/room/counters/likes/increase
+Read on another node: curl $bearer$other/v1/groups/room/counters
+In a second terminal: curl -N -H 'Accept: text/event-stream' $bearer$other/v1/groups/room/watch
 TEXT
   [ "$nodes" -ge 3 ] || return 0
   cat <<TEXT
 Kill the leader:      scripts/cluster.sh kill
-Count again:          curl -X POST $other/v1/groups/room/counters/likes/increase
+Count again:          curl -X POST $bearer$other/v1/groups/room/counters/likes/increase
 Start it again:       scripts/cluster.sh start $leader
 See all agree:        scripts/cluster.sh status
 TEXT

@@ -80,6 +80,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	base, _, _ := strings.Cut(p.urls[0], "/v1/")
 
 	tokens := mintAll(t, secret)
+	testStatusNeedsToken(t, base, tokens["an admin's token"], tokens["a user's token"])
 	var replies []string
 	for _, token := range tokens {
 		replies = append(replies, callEverywhere(t, base, token)...)
@@ -121,6 +122,32 @@ func TestSecretsStaySecret(t *testing.T) {
 				t.Errorf("%s is in %s", what, where)
 			}
 		}
+	}
+}
+
+// testStatusNeedsToken looks at a cluster that asks for tokens.
+func testStatusNeedsToken(t *testing.T, url, admin, user string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(admin+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, environ := range []string{"TALLY_TOKEN=" + admin, "TALLY_TOKEN_FILE=" + file} {
+		if code, stdout, stderr := run(t, []string{environ}, "status", "--leader", "--url", url); code != exitOK || stdout != "n1\n" {
+			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+		}
+	}
+	for _, environ := range [][]string{nil, {"TALLY_TOKEN=" + user}} {
+		code, _, stderr := run(t, environ, "status", "--url", url)
+		if code != exitFailure || !strings.Contains(stderr, "Give the token of an admin") || strings.Contains(stderr, user) {
+			t.Errorf("exit code %d: %s", code, stderr)
+		}
+	}
+	if code, _, stderr := run(t, nil, "status", "--token-file", file+"x", "--url", url); code != exitUsage {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if code, _, stderr := run(t, nil, "ready", "--url", url); code != exitOK {
+		t.Errorf("ready: exit code %d: %s", code, stderr)
 	}
 }
 

@@ -137,10 +137,10 @@ func (p *program) statusCommand() *cobra.Command {
 		Args:  noArguments,
 	}
 	urls := urlFlag(c, "`URL` of a node; repeatable, the first that answers is shown")
-	tokenFile := c.Flags().String("token-file", p.variable(tokenFileVariable), "`file` with the token of an admin, where nodes ask for one (also "+tokenFileVariable+")")
+	tokenFile := c.Flags().String("token-file", p.variable(tokenFileVariable), "`file` with the token of an admin, where nodes ask for one ("+tokenFileVariable+"; or the token itself in "+tokenVariable+")")
 	leaderOnly := c.Flags().Bool("leader", false, "print the leader's ID and nothing else")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		token, err := readToken(*tokenFile)
+		token, err := p.readToken(*tokenFile)
 		if err != nil {
 			return usageError{err}
 		}
@@ -160,10 +160,10 @@ func urlFlag(c *cobra.Command, usage string) *[]string {
 	return c.Flags().StringSlice("url", []string{"http://127.0.0.1:8101"}, usage)
 }
 
-// readToken reads the token of a file, "" for no file.
-func readToken(path string) (string, error) {
+// readToken reads the token of a file or else of the environment, "" for none.
+func (p *program) readToken(path string) (string, error) {
 	if path == "" {
-		return "", nil
+		return p.variable(tokenVariable), nil
 	}
 	text, err := os.ReadFile(path)
 	return strings.TrimSpace(string(text)), err

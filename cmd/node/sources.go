@@ -18,12 +18,15 @@ import (
 
 const environPrefix = "TALLY_"
 
-// tokenFileVariable names the file with a caller's own token.
-const tokenFileVariable = "TALLY_TOKEN_FILE"
+// A caller's own token, and the file that has it: what "tally" reads, too.
+const (
+	tokenVariable     = "TALLY_TOKEN"
+	tokenFileVariable = "TALLY_TOKEN_FILE"
+)
 
-// otherVariables have the prefix too but are for the scripts, whose environment
-// a node inherits, and for callers.
-var otherVariables = []string{tokenFileVariable, "TALLY_TOKEN", "TALLY_CLUSTER_DIR", "TALLY_HTTP_PORT", "TALLY_PEER_PORT", "TALLY_TEST_STRICT"}
+// otherVariables have the prefix too but are for callers and for the scripts,
+// whose environments a node may inherit.
+var otherVariables = []string{tokenVariable, tokenFileVariable, "TALLY_ENDPOINTS", "TALLY_USER", "TALLY_CLUSTER_DIR", "TALLY_HTTP_PORT", "TALLY_PEER_PORT", "TALLY_TEST_STRICT"}
 
 // source is one place where settings come from besides the command line.
 type source struct {

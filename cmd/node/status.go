@@ -73,6 +73,9 @@ func askReady(ctx context.Context, url string) error {
 	return nil
 }
 
+// errRefused means that a node does not know the caller, or does not let it look.
+var errRefused = errors.New("refuses the caller")
+
 // firstView returns the cluster as the first node that answers sees it.
 func firstView(ctx context.Context, urls []string, token string) (counter.Cluster, error) {
 	var failures []error
@@ -80,6 +83,9 @@ func firstView(ctx context.Context, urls []string, token string) (counter.Cluste
 		view, err := viewOf(ctx, url, token)
 		if err == nil {
 			return view, nil
+		}
+		if errors.Is(err, errRefused) {
+			return view, err // as the other nodes will
 		}
 		failures = append(failures, err)
 	}
@@ -92,7 +98,9 @@ func viewOf(ctx context.Context, url, token string) (view counter.Cluster, err e
 		return view, err
 	}
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		return view, fmt.Errorf("%s answers %d; give the token of an admin with --token-file\n%s", url, status, strings.TrimSpace(string(body)))
+		var problem struct{ Detail string }
+		_ = json.Unmarshal(body, &problem) // without its words the status has to do
+		return view, fmt.Errorf("%s %w (%d): %s\nGive the token of an admin in a file with --token-file, or in %s", url, errRefused, status, problem.Detail, tokenVariable)
 	}
 	if status != http.StatusOK {
 		return view, fmt.Errorf("%s answers %d: %s", url, status, strings.TrimSpace(string(body)))
