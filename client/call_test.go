@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tally/client"
@@ -152,13 +153,36 @@ func TestClockIsCorrected(t *testing.T) {
 
 // TestRetryAfterIsHonoured by who is over the limit, within the same call.
 func TestRetryAfterIsHonoured(t *testing.T) {
-	server := serve(t, refuse(counter.RateLimited, map[string]any{"retryAfter": 1}), increased(7, 1))
-	if _, err := like(dial(t, nil, server)); err != nil {
-		t.Fatal(err)
-	}
-	if waited := server.requests()[1].at.Sub(server.requests()[0].at); waited < time.Second {
-		t.Errorf("the second attempt came after %v", waited)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []counter.Code{counter.RateLimited, counter.Overloaded} {
+			server := &script{steps: steps(refuse(code, map[string]any{"retryAfter": 4}), increased(7, 1))}
+			if _, err := like(virtually(t, server)); err != nil {
+				t.Fatal(err)
+			}
+			if waited := server.requests()[1].at.Sub(server.requests()[0].at); waited < 4*time.Second || waited > 5*time.Second {
+				t.Errorf("%s: the second attempt came after %v", code, waited)
+			}
+		}
+	})
+}
+
+// TestDefaultTimeout bounds a call whose context has no deadline, also when the
+// node hangs, and attempts become rarer.
+func TestDefaultTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, steps := range map[string][]http.HandlerFunc{"hangs": steps(hang), "resets": steps(reset)} {
+			server := &script{steps: steps}
+			started := time.Now()
+			_, err := like(virtually(t, server))
+			took := time.Since(started)
+			if !errors.Is(err, counter.OutcomeUnknown) || took > client.DefaultTimeout || took < client.DefaultTimeout-3*time.Second {
+				t.Errorf("%s: %v after %v", name, err, took)
+			}
+			if n := len(server.requests()); n < 3 || n > 20 {
+				t.Errorf("%s: %d attempts", name, n)
+			}
+		}
+	})
 }
 
 // TestOtherNodeIsTried: at once when one is busy, down, or hangs.

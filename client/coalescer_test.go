@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tally/client"
@@ -61,7 +62,7 @@ func inSomeOrder(list []addition, start int64) (end int64, err error) {
 		left++
 		after[one.value-one.delta] = append(after[one.value-one.delta], one)
 	}
-	// Deltas of one sign and a walk: with both signs an Euler path would be needed.
+	// All move the value the same way, so no two begin at the same value.
 	for end = start; left > 0; left-- {
 		next := after[end]
 		if len(next) == 0 {
@@ -231,29 +232,49 @@ func TestMoreCountersThanABatchHolds(t *testing.T) {
 // TestWithdrawnAddition: one whose caller goes before it has left is not made;
 // one whose caller goes later may be.
 func TestWithdrawnAddition(t *testing.T) {
-	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(300 * time.Millisecond) // longer than the caller waits
-		increased(7, 2)(w, r)
+	synctest.Test(t, func(t *testing.T) {
+		server := &script{steps: steps(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(300 * time.Millisecond) // longer than the second caller waits
+			increased(7, 2)(w, r)
+		})}
+		c := virtually(t, server, client.WithCoalescing(100*time.Millisecond))
+		expired := func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+		var callers sync.WaitGroup
+		for patience, check := range map[time.Duration]func(int64, error) bool{
+			time.Millisecond:       func(_ int64, err error) bool { return expired(err) && !errors.Is(err, counter.OutcomeUnknown) },
+			200 * time.Millisecond: func(_ int64, err error) bool { return expired(err) && errors.Is(err, counter.OutcomeUnknown) },
+			10 * time.Second:       func(value int64, err error) bool { return err == nil && (value == 1 || value == 2) },
+		} {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				if value, err := c.Counter("room", "likes").Add(ctx, 1); !check(value, err) {
+					t.Errorf("who waited %v was told %d, %v", patience, value, err)
+				}
+			})
+		}
+		callers.Wait()
+		if body := server.requests()[0].body; !strings.Contains(body, `{"likes":2}`) {
+			t.Errorf("sent %s", body)
+		}
 	})
-	c := dial(t, []client.Option{client.WithCoalescing(100 * time.Millisecond)}, server)
-	var callers sync.WaitGroup
-	add := func(patience time.Duration, check func(int64, error) bool) {
-		callers.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
-			defer cancel()
-			if value, err := c.Counter("room", "likes").Add(ctx, 1); !check(value, err) {
-				t.Errorf("who waited %v was told %d, %v", patience, value, err)
-			}
-		})
-	}
-	expired := func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
-	add(time.Millisecond, func(_ int64, err error) bool { return expired(err) && !errors.Is(err, counter.OutcomeUnknown) })
-	add(200*time.Millisecond, func(_ int64, err error) bool { return expired(err) && errors.Is(err, counter.OutcomeUnknown) })
-	add(10*time.Second, func(value int64, err error) bool { return err == nil && value <= 2 })
-	callers.Wait()
-	if body := server.requests()[0].body; !strings.Contains(body, `{"likes":2}`) {
-		t.Errorf("sent %s", body)
-	}
+}
+
+// TestNobodyIsLeft: when all have withdrawn, nothing is sent.
+func TestNobodyIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &script{steps: steps(reset)}
+		c := virtually(t, server, client.WithCoalescing(time.Second))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := c.Counter("room", "likes").Add(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if n := len(server.requests()); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
 }
 
 // TestAdditionsShareTheirFate when nobody knows it.
@@ -270,19 +291,43 @@ func TestAdditionsShareTheirFate(t *testing.T) {
 
 // TestCloseSendsWhatHasGathered and waits for the answer.
 func TestCloseSendsWhatHasGathered(t *testing.T) {
-	server := serve(t, increased(7, 5))
-	c := dial(t, []client.Option{client.WithCoalescing(time.Hour)}, server)
-	var callers sync.WaitGroup
-	callers.Go(func() {
-		if value, err := c.Counter("room", "likes").Add(context.Background(), 5); err != nil && !errors.Is(err, client.ErrClosed) || err == nil && value != 5 {
-			t.Errorf("%d, %v", value, err)
+	synctest.Test(t, func(t *testing.T) {
+		c := virtually(t, &script{steps: steps(increased(7, 5))}, client.WithCoalescing(time.Hour))
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			if value, err := c.Counter("room", "likes").Add(t.Context(), 5); err != nil || value != 5 {
+				t.Errorf("%d, %v", value, err)
+			}
+		})
+		synctest.Wait() // it has joined
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
 		}
+		callers.Wait()
 	})
-	for range 100 { // let it join, most of the time; both orders are right
-		time.Sleep(100 * time.Microsecond)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	callers.Wait()
+}
+
+// TestFlightsAreFew: while the cluster is slow, additions gather instead of
+// leaving in more and more batches, and none waits longer than its timeout.
+func TestFlightsAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &script{steps: steps(hang)}
+		c := virtually(t, server, client.WithCoalescing(10*time.Millisecond), client.WithTimeout(2*time.Second))
+		var callers sync.WaitGroup
+		for i := range 100 {
+			callers.Go(func() {
+				time.Sleep(time.Duration(i) * 15 * time.Millisecond)
+				started := time.Now()
+				_, err := c.Counter("room", "likes").Add(t.Context(), 1)
+				if took := time.Since(started); err == nil || took > 2*time.Second {
+					t.Errorf("addition %d: %v after %v", i, err, took)
+				}
+			})
+		}
+		time.Sleep(1900 * time.Millisecond)
+		if n := len(server.requests()); n != 4 {
+			t.Errorf("%d batches are on their way", n)
+		}
+		callers.Wait()
+	})
 }

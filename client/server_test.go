@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,42 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.seen = append(s.seen, seen{r.Method, r.RequestURI, string(body), r.Header.Clone(), time.Now()})
 	s.mu.Unlock()
 	step(w, r)
+}
+
+// RoundTrip answers without a network, for tests in virtual time: the script is
+// then what the client sends through.
+func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
+		trace.WroteHeaders()
+	}
+	recorder := httptest.NewRecorder()
+	answered := make(chan error, 1)
+	go func() {
+		defer func() {
+			if recover() != nil { // see reset
+				answered <- io.ErrUnexpectedEOF
+			}
+		}()
+		s.ServeHTTP(recorder, r)
+		answered <- nil
+	}()
+	select {
+	case err := <-answered:
+		return recorder.Result(), err
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// virtually makes a client whose only node follows the script, in a bubble of testing/synctest.
+func virtually(t *testing.T, s *script, options ...client.Option) *client.Client {
+	t.Helper()
+	c, err := client.New(nil, append(options, client.WithoutDiscovery(), client.WithHTTPClient(&http.Client{Transport: s}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // requests returns what has come so far.
