@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"tally/counter"
@@ -62,6 +63,26 @@ func TestCrossOrigin(t *testing.T) {
 				t.Errorf("preflight: %v", preflight.header)
 			}
 		})
+	}
+}
+
+// TestPreflightOfARequestWithAQuery: a browser asks about the whole URL, and takes
+// anything but a success for a no.
+func TestPreflightOfARequestWithAQuery(t *testing.T) {
+	a := newAPI(t, func(c *httpapi.Config) { c.CORSOrigins = []string{"https://app.example"} })
+	for target, method := range map[string]string{
+		"/v1/groups/g/increase?int64=string":        "POST",
+		"/v1/groups/g/counters?key=a&key=b":         "DELETE",
+		"/v1/batch?int64=string":                    "POST",
+		"/v1/watch?int64=string&wait=25s":           "POST",
+		"/v1/groups/g/counters?consistency=stale":   "GET",
+		"/v1/groups/g/counters?unknown=1&unknown=%": "PUT",
+	} {
+		preflight := a.do("OPTIONS", target, "", "Origin", "https://app.example",
+			"Access-Control-Request-Method", method, "Access-Control-Request-Headers", "content-type,idempotency-key")
+		if preflight.status != http.StatusNoContent || !strings.Contains(preflight.header.Get("Access-Control-Allow-Methods"), method) {
+			t.Errorf("%s %s: %d %v", method, target, preflight.status, preflight.header)
+		}
 	}
 }
 
