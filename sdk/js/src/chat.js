@@ -34,7 +34,9 @@ export class Chat {
   #ready = true
   #loggedIn = false
   #logLevel = 2
-  #destroyed = new AbortController()
+  #destroyed = false
+  /** @type {Set<Scope>} the calls that are under way */
+  #calls = new Set()
 
   /** @param {import('../types/index.d.ts').CreateOptions} options */
   constructor(options) {
@@ -78,14 +80,14 @@ export class Chat {
     const path = `${groupPath(groupID)}/counters?int64=string`
     this.#requireReady()
     void this.#following.called([groupID])
-    const scope = this.#scope(options)
+    const scope = this.#begin(options)
     try {
       const { counters } = await this.#caller.call({ method: 'GET', path, mutates: false }, this.#identity, scope)
       // All of the group is read, which is little, so that no list is too long for a URL.
       const wanted = keyList?.length ? new Set(keyList) : undefined
       return respond({ groupID, counters: Object.fromEntries(Object.entries(decodeCounters(counters)).filter(([key]) => !wanted || wanted.has(key))) })
     } finally {
-      scope.end()
+      this.#end(scope)
     }
   }
 
@@ -132,14 +134,14 @@ export class Chat {
     checkGroup(groupID)
     this.#requireReady()
     const already = this.#following.hasJoined(groupID)
-    const scope = this.#scope(options)
+    const scope = this.#begin(options)
     try {
       await within(scope, this.#following.join(groupID))
     } catch (error) {
       if (!already) this.#following.quit(groupID)
       throw error
     } finally {
-      scope.end()
+      this.#end(scope)
     }
     return respond({ status: already ? TYPES.JOIN_STATUS_ALREADY_IN_GROUP : TYPES.JOIN_STATUS_SUCCESS, group: { groupID } })
   }
@@ -178,7 +180,7 @@ export class Chat {
   /** @param {{userID: string, userSig?: string}} options */
   async login(options) {
     const { userID, userSig } = options ?? {}
-    if (this.#destroyed.signal.aborted) throw notReady()
+    if (this.#destroyed) throw notReady()
     this.#identity = identityOf(userID, userSig)
     const repeatLogin = this.#loggedIn
     this.#ready = this.#loggedIn = true
@@ -197,9 +199,10 @@ export class Chat {
   }
 
   async destroy() {
-    if (this.#destroyed.signal.aborted) return
+    if (this.#destroyed) return
+    this.#destroyed = true
     this.#ready = false
-    this.#destroyed.abort(notReady())
+    for (const scope of this.#calls) scope.abort(notReady())
     this.#watch.close()
     this.#emitter.emit(EVENT.SDK_DESTROY, {})
     this.#emitter.clear()
@@ -254,20 +257,32 @@ export class Chat {
   async #change(groupIDs, request, options) {
     this.#requireReady()
     const identity = this.#identity
-    const scope = this.#scope(options)
+    const scope = this.#begin(options)
     const first = new Scope([scope.signal], WATCH_FIRST_MS)
     try {
       await within(first, this.#following.called(groupIDs)).catch(() => {})
       return await this.#caller.call(request, identity, scope, options.idempotencyKey)
     } finally {
       first.end()
-      scope.end()
+      this.#end(scope)
     }
   }
 
-  /** @param {CallOptions | undefined} options */
-  #scope(options) {
-    return new Scope([options?.signal, this.#destroyed.signal], options?.timeout ?? this.#timeoutMs)
+  /**
+   * Begins a call, which must be ended.
+   *
+   * @param {CallOptions | undefined} options
+   */
+  #begin(options) {
+    const scope = new Scope([options?.signal], options?.timeout ?? this.#timeoutMs)
+    this.#calls.add(scope)
+    return scope
+  }
+
+  /** @param {Scope} scope */
+  #end(scope) {
+    scope.end()
+    this.#calls.delete(scope)
   }
 
   #requireReady() {

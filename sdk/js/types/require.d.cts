@@ -1,5 +1,5 @@
 // What require('tally-sdk') gives.
-import type * as sdk from './tally.mjs'
+import type * as sdk from './tally.mjs' with { 'resolution-mode': 'import' }
 
 declare const TIM: sdk.SDK & { readonly TIM: sdk.SDK; readonly TencentCloudChat: sdk.SDK; readonly default: sdk.SDK }
 declare namespace TIM {
