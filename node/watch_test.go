@@ -31,6 +31,8 @@ type told struct {
 	changes map[int64]uint64 // number of the change -> revision
 	resets  map[uint64]int64 // revision -> number of changes by then
 	count   int              // of resets, the first of each watcher not counted
+	streams int              // that told something
+	broken  int              // of them, those that ended before their reader had enough
 }
 
 func newTold() *told { return &told{changes: make(map[int64]uint64), resets: make(map[uint64]int64)} }
@@ -57,6 +59,16 @@ func (l *told) reset(revision uint64, number int64, first bool) error {
 		l.count++
 	}
 	return nil
+}
+
+// streamed takes note of a stream.
+func (l *told) streamed(broken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams++
+	if broken {
+		l.broken++
+	}
 }
 
 // check holds all that was told together: revisions grow with the changes, and
@@ -86,7 +98,7 @@ type wanderer struct {
 	told *told
 	rand *rand.Rand
 
-	position string           // what the next request goes on after, "" at the beginning
+	position string           // what the next request goes on after, "" at the beginning; of a stream the last ID
 	seen     map[string]int64 // counter -> the last value of which it was told
 
 	mu   sync.Mutex
@@ -99,20 +111,29 @@ type wandererForm struct {
 	name     string
 	counters []string // which it is told of, as group/key
 	request  func(n *clustertest.Node, position string) clustertest.Reply
+	stream   string // the path, of those that do not poll but read a stream
 }
 
 func wandererForms() []wandererForm {
-	get := func(path string) func(*clustertest.Node, string) clustertest.Reply {
-		return func(n *clustertest.Node, position string) clustertest.Reply { return n.Do("GET", path+position, "") }
+	get := func(path, parameter string) func(*clustertest.Node, string) clustertest.Reply {
+		return func(n *clustertest.Node, position string) clustertest.Reply {
+			if position == "" {
+				return n.Do("GET", path, "")
+			}
+			return n.Do("GET", path+"&"+parameter+"="+position, "")
+		}
 	}
 	return []wandererForm{
-		{"group", []string{"g/a", "g/b"}, get("/v1/groups/g/watch?wait=2s")},
-		{"key", []string{"g/b"}, get("/v1/groups/g/watch?wait=2s&key=b")},
-		{"groups", []string{"g/a", "g/b", "h/a"}, get("/v1/watch?group=g&group=h&wait=3s")},
-		{"groups and keys", []string{"g/b", "h/a"}, func(n *clustertest.Node, position string) clustertest.Reply {
+		{name: "a stream of a group", counters: []string{"g/a", "g/b"}, stream: "/v1/groups/g/watch"},
+		{name: "a stream of a key", counters: []string{"g/b"}, stream: "/v1/groups/g/watch?key=b"},
+		{name: "a stream of groups", counters: []string{"g/a", "g/b", "h/a"}, stream: "/v1/watch?group=g&group=h"},
+		{name: "group", counters: []string{"g/a", "g/b"}, request: get("/v1/groups/g/watch?wait=2s", "after")},
+		{name: "key", counters: []string{"g/b"}, request: get("/v1/groups/g/watch?wait=2s&key=b", "after")},
+		{name: "groups", counters: []string{"g/a", "g/b", "h/a"}, request: get("/v1/watch?group=g&group=h&wait=3s", "cursor")},
+		{name: "groups and keys", counters: []string{"g/b", "h/a"}, request: func(n *clustertest.Node, position string) clustertest.Reply {
 			body := `{"groups":[{"group":"h"},{"group":"g","keys":["b"]}]`
 			if position != "" {
-				body += `,"cursor":"` + strings.TrimPrefix(position, "&cursor=") + `"`
+				body += `,"cursor":"` + position + `"`
 			}
 			return n.Do("POST", "/v1/watch?wait=1s", body+"}")
 		}},
@@ -142,18 +163,57 @@ func (w *wanderer) wander(c *clustertest.Cluster, until func() (int64, bool)) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		reply := w.form.request(running[w.rand.IntN(len(running))], w.position)
-		if !reply.OK() {
-			time.Sleep(10 * time.Millisecond) // the node is down, or going down
-			continue
-		}
-		if err := w.take(reply.Body); err != nil {
+		served, err := w.watch(running[w.rand.IntN(len(running))], until)
+		if err != nil {
 			w.mu.Lock()
-			w.err = fmt.Errorf("%w\nin %s\nafter %q", err, reply.Body, w.position)
+			w.err = err
 			w.mu.Unlock()
 			return
 		}
+		if !served {
+			time.Sleep(10 * time.Millisecond) // the node is down, or going down
+		}
 	}
+}
+
+// watch polls the node once, or reads a stream of it for a while.
+func (w *wanderer) watch(n *clustertest.Node, until func() (int64, bool)) (served bool, err error) {
+	if w.form.stream != "" {
+		return w.follow(n, until)
+	}
+	reply := w.form.request(n, w.position)
+	if !reply.OK() {
+		return false, nil
+	}
+	position, err := w.take(reply.Body)
+	if err != nil {
+		return true, fmt.Errorf("%w\nin %s\nafter %q", err, reply.Body, w.position)
+	}
+	w.position = position
+	return true, nil
+}
+
+// follow reads a stream that goes on after the last ID it was given, on whichever
+// node that was, until the stream ends or it has had enough of this node.
+func (w *wanderer) follow(n *clustertest.Node, until func() (int64, bool)) (served bool, err error) {
+	told, enough := 0, 1+w.rand.IntN(300) // messages
+	served = n.Stream(w.form.stream, w.position, func(m clustertest.Message) bool {
+		var position string
+		if position, err = w.take([]byte(m.Data)); err == nil && position != m.ID {
+			err = fmt.Errorf("the ID is %q, and the position %q", m.ID, position)
+		}
+		if err != nil {
+			err = fmt.Errorf("%w\nin %+v\nafter %q", err, m, w.position)
+			return false
+		}
+		w.position = m.ID
+		told++
+		return told < enough && !w.done(until)
+	})
+	if told > 0 {
+		w.told.streamed(told < enough && !w.done(until))
+	}
+	return served, err
 }
 
 func (w *wanderer) done(until func() (int64, bool)) bool {
@@ -163,10 +223,11 @@ func (w *wanderer) done(until func() (int64, bool)) bool {
 	return known && w.last >= last
 }
 
-func (w *wanderer) take(body []byte) error {
+// take takes what a poll or a message of a stream tells, and returns the position it ends at.
+func (w *wanderer) take(body []byte) (position string, err error) {
 	var got content
 	if err := json.Unmarshal(body, &got); err != nil {
-		return err
+		return "", err
 	}
 	for rest := got.Events; len(rest) > 0; {
 		n := 1
@@ -174,17 +235,14 @@ func (w *wanderer) take(body []byte) error {
 			n++
 		}
 		if err := w.takeRevision(rest[:n]); err != nil {
-			return err
+			return "", err
 		}
 		rest = rest[n:]
 	}
-	switch {
-	case got.Cursor != "":
-		w.position = "&cursor=" + got.Cursor
-	default:
-		w.position = fmt.Sprintf("&after=%d", got.Revision)
+	if got.Cursor != "" {
+		return got.Cursor, nil
 	}
-	return nil
+	return fmt.Sprint(got.Revision), nil
 }
 
 // takeRevision takes the events of one revision: resets, or one change whole, or
@@ -297,7 +355,10 @@ func scenario(t *testing.T, c *clustertest.Cluster, seed uint64, faults func(*ra
 		w.mu.Unlock()
 	}
 	told.check(t)
-	t.Logf("%d changes, %d resets", last, told.count)
+	t.Logf("%d changes, %d resets, %d streams, %d of them broken", last, told.count, told.streams, told.broken)
+	if told.streams < 20 || told.broken == 0 {
+		t.Error("streams were hardly tested")
+	}
 	return told
 }
 
@@ -332,6 +393,35 @@ func TestWatchersMissNothing(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestWanderersNotice: what the others rely on. Each of these is told after the
+// changes 1 and 2 of g/a and g/b, and is wrong.
+func TestWanderersNotice(t *testing.T) {
+	tell := func(revision, a, b int) string {
+		return fmt.Sprintf(`{"group":"g","revision":%d,"events":[{"revision":%[1]d,"type":"increase","group":"g","key":"a","value":%d},{"revision":%[1]d,"type":"increase","group":"g","key":"b","value":%d}]}`, revision, a, b)
+	}
+	for name, c := range map[string]struct {
+		body  string
+		wrong bool
+	}{
+		"the next":            {tell(7, 3, 3), false},
+		"one is missing":      {tell(7, 4, 4), true},
+		"one comes twice":     {tell(6, 2, 2), true},
+		"half a change":       {`{"group":"g","revision":7,"events":[{"revision":7,"type":"increase","group":"g","key":"a","value":3}]}`, true},
+		"a reset to the past": {`{"group":"g","revision":7,"events":[{"revision":7,"type":"reset","group":"g","counters":{"a":1,"b":1}}]}`, true},
+		"of another group":    {`{"group":"g","revision":7,"events":[{"revision":7,"type":"increase","group":"h","key":"a","value":1}]}`, true},
+	} {
+		w := &wanderer{form: wandererForms()[0], told: newTold(), seen: make(map[string]int64)}
+		for i, body := range []string{tell(5, 1, 1), tell(6, 2, 2)} {
+			if _, err := w.take([]byte(body)); err != nil {
+				t.Fatal(i, err)
+			}
+		}
+		if _, err := w.take([]byte(c.body)); (err != nil) != c.wrong {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
