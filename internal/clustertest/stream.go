@@ -34,6 +34,9 @@ func (p *process) stream(path, lastEventID string, take func(Message) bool) bool
 	ctx, leave := context.WithCancel(p.life)
 	defer leave()
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	for name, value := range p.machine.cluster.options.Header {
+		request.Header.Set(name, value)
+	}
 	request.Header.Set("Accept", "text/event-stream")
 	if lastEventID != "" {
 		request.Header.Set("Last-Event-ID", lastEventID)
