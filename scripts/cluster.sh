@@ -25,7 +25,7 @@ themselves 127.0.0.1:9101 and up. Data and logs are in .cluster/ID/.
 
 Other TALLY_... variables reach the nodes that are started: TALLY_LOG_LEVEL=debug,
 for example, or to ask callers for tokens (docs/operations.md)
-TALLY_IDENTITY=jwt TALLY_JWT_SECRET_FILE=.cluster-secret. Then status, kill and
+TALLY_IDENTITY=jwt TALLY_JWT_SECRET_FILE=~/.tally-secret. Then status, kill and
 pause need the token of an admin in TALLY_TOKEN, or TALLY_TOKEN_FILE.
 TEXT
 }
