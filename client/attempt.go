@@ -127,8 +127,14 @@ func (c *Client) newRequest(ctx context.Context, to *endpoint, r *request) (*htt
 	if r.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if c.config.token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.config.token)
+	if c.config.token != nil {
+		token, err := c.config.token(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("there is no token: %w", err)
+		}
+		if token != "" {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
 	}
 	if c.config.user != "" {
 		request.Header.Set("X-Tally-User", c.config.user)

@@ -338,6 +338,29 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestTokenSource is asked before every attempt; an attempt without a token is
+// not made, and surely changed nothing.
+func TestTokenSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &script{steps: steps(increased(7, 1))}
+		asked := 0
+		source := func(context.Context) (string, error) {
+			if asked++; asked == 1 {
+				return "", errors.New("not yet")
+			}
+			return "second", nil
+		}
+		if _, err := like(virtually(t, server, client.WithTokenSource(source))); err != nil || server.requests()[0].header.Get("Authorization") != "Bearer second" {
+			t.Errorf("%v after %+v", err, server.requests())
+		}
+		never := errors.New("never")
+		_, err := like(virtually(t, server, client.WithTokenSource(func(context.Context) (string, error) { return "", never })))
+		if !errors.Is(err, never) || !errors.Is(err, client.ErrUnreachable) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestClosedClient(t *testing.T) {
 	c := dial(t, []client.Option{client.WithCoalescing(time.Millisecond)}, serve(t, increased(7, 1)))
 	if err := c.Close(); err != nil {

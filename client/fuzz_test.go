@@ -76,7 +76,7 @@ func FuzzStream(f *testing.F) {
 				return
 			}
 			want, err := whole.next()
-			if err != nil || m.id != want.id || !bytes.Equal(m.data, want.data) {
+			if err != nil || m.id != want.id || m.event != want.event || !bytes.Equal(m.data, want.data) {
 				t.Fatalf("%q was cut off at %d and gives %q %q, not %q %q", text, cut, m.id, m.data, want.id, want.data)
 			}
 		}

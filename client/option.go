@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
@@ -20,7 +21,7 @@ const (
 type Option func(*config)
 
 type config struct {
-	token          string
+	token          func(context.Context) (string, error) // nil for none
 	user           string
 	timeout        time.Duration
 	attemptTimeout time.Duration
@@ -31,7 +32,17 @@ type config struct {
 
 // WithToken sends a bearer token with every request. A client that was given
 // https endpoints only never sends it elsewhere.
-func WithToken(token string) Option { return func(c *config) { c.token = token } }
+func WithToken(token string) Option {
+	return WithTokenSource(func(context.Context) (string, error) { return token, nil })
+}
+
+// WithTokenSource is WithToken for tokens that expire: source is asked before
+// every attempt, by many goroutines at once, and should keep what it returns
+// until shortly before its end. A watch ends with its token and goes on with the
+// next. An error of source counts as an attempt that was not made.
+func WithTokenSource(source func(context.Context) (string, error)) Option {
+	return func(c *config) { c.token = source }
+}
 
 // WithUser names the caller to nodes that take a caller's word for it
 // (--identity none).

@@ -13,13 +13,13 @@ const messageBytesMax = 64 << 20
 
 // message is one of server-sent events (WHATWG HTML, section 9.2).
 type message struct {
-	id   string // where to go on behind it
-	data []byte // valid until the next message
+	event string // its type, "" for the usual
+	id    string // where to go on behind it
+	data  []byte // valid until the next message
 }
 
 // stream reads messages. It reads what nodes send and what the standard allows
-// them to send; of fields that nobody needs here (event, retry) and of comments
-// it takes no note.
+// them to send; of retry and of comments it takes no note.
 type stream struct {
 	lines *bufio.Reader
 	line  []byte // scratch
@@ -53,6 +53,8 @@ func (s *stream) next() (message, error) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(name) {
+		case "event":
+			m.event = string(value)
 		case "id":
 			m.id = string(value)
 		case "data":

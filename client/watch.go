@@ -195,6 +195,11 @@ func (w *watch) read(from io.Reader, yield func(Event, error) bool) error {
 		if err != nil {
 			return err
 		}
+		if m.event != "" && m.event != "message" && m.event != "progress" {
+			// No event of a counter. That the token has expired, for one, the next
+			// connection is told too.
+			continue
+		}
 		if m.id == "" || len(m.data) == 0 {
 			return errors.New("a message has no position or no data")
 		}

@@ -113,6 +113,10 @@ func TestWatchEnds(t *testing.T) {
 	if _, err := told(dial(t, nil, serve(t, stream(resetAt5), refuse(counter.Forbidden, nil))), 9); !errors.Is(err, counter.Forbidden) {
 		t.Errorf("got %v", err)
 	}
+	expired := stream(resetAt5 + "event: expired\ndata: {\"code\":\"unauthenticated\"}\n\n" + likes(6))
+	if got, err := told(dial(t, nil, serve(t, expired, refuse(counter.Unauthenticated, nil))), 9); !errors.Is(err, counter.Unauthenticated) || len(got) != 2 {
+		t.Errorf("got %q, %v", got, err)
+	}
 	if _, err := told(dial(t, nil, serve(t, stream(resetAt5))), 9, client.Keys("")); !errors.Is(err, counter.InvalidKey) {
 		t.Errorf("got %v", err)
 	}
