@@ -18,7 +18,7 @@ fuzz_time=${TALLY_FUZZ_TIME:-5s}
 strict=${TALLY_TEST_STRICT:-}
 unset TALLY_TEST_STRICT TALLY_FUZZ_TIME
 
-checks="format modules vet vet_darwin lint shell documents unit fuzz cluster"
+checks="format modules vet vet_darwin lint shell documents unit fuzz cluster sdk_js"
 
 # --- the checks: 0 is passed, $skip is skipped for the reason in $reason -------
 
@@ -107,6 +107,17 @@ fuzz() { # $1: target, $2: package
 }
 
 check_cluster() { scripts/cluster_test.sh; }
+
+check_sdk_js() {
+  { have node nodejs && have npm npm; } || { reason="Node or npm is missing"; return "$skip"; }
+  node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' || { reason="Node is older than 20"; return "$skip"; }
+  (cd sdk/js && npm ci --no-audit --no-fund) || { reason="the packages for its tests cannot be fetched"; return "$skip"; }
+  local left_out=""
+  have chromium chromium || left_out="no Chromium: the tests ran, but not in a browser"
+  [ -f "${TALLY_SAMPLES:-../shared/original/group-counters-web-sdk.md}" ] || left_out="the original's samples are not there (TALLY_SAMPLES): the other tests ran"
+  (cd sdk/js && TALLY_TEST_STRICT=$strict npm test) || return 1
+  [ -z "$left_out" ] || { reason=$left_out; return "$skip"; }
+}
 
 # have tells whether a command is there, after installing it if that takes no asking.
 have() { # $1: command, then the Debian packages that bring it

@@ -6,7 +6,7 @@ import { SDK_NOT_READY, TallyError, givenUp } from './errors.js'
 import { Following } from './following.js'
 import { decodeCounters } from './int64.js'
 import { EVENT, TYPES } from './names.js'
-import { checkGroup, checkKey, encodeCounters, encodeOperation, groupPath, keyQuery } from './parameters.js'
+import { checkArray, checkGroup, checkHeader, checkKey, encodeCounters, encodeOperation, groupPath, keyQuery } from './parameters.js'
 import { Scope } from './scope.js'
 import { Watch } from './watch.js'
 
@@ -78,6 +78,7 @@ export class Chat {
   async getGroupCounters(options) {
     const { groupID, keyList } = options ?? {}
     const path = `${groupPath(groupID)}/counters?int64=string`
+    if (keyList !== undefined) checkArray('keyList', keyList)
     this.#requireReady()
     void this.#following.called([groupID])
     const scope = this.#begin(options)
@@ -119,7 +120,7 @@ export class Chat {
   /** @param {{operations: import('../types/index.d.ts').BatchOperation[]} & ChangeOptions} options */
   async batchGroupCounters(options) {
     const { operations } = options ?? {}
-    if (!Array.isArray(operations)) throw TallyError.refused('invalid_request', 'operations is not an array')
+    checkArray('operations', operations)
     const body = JSON.stringify({ operations: operations.map(encodeOperation) })
     const groupIDs = [...new Set(operations.map(({ groupID }) => groupID))]
     const { results } = await this.#change(groupIDs, { method: 'POST', path: '/v1/batch?int64=string', body, mutates: true }, options)
@@ -181,6 +182,7 @@ export class Chat {
   async login(options) {
     const { userID, userSig } = options ?? {}
     if (this.#destroyed) throw notReady()
+    if (userID === undefined) throw TallyError.refused('invalid_user', 'userID is missing')
     this.#identity = identityOf(userID, userSig)
     const repeatLogin = this.#loggedIn
     this.#ready = this.#loggedIn = true
@@ -256,6 +258,7 @@ export class Chat {
    */
   async #change(groupIDs, request, options) {
     this.#requireReady()
+    if (options.idempotencyKey !== undefined) checkHeader('invalid_request', 'idempotencyKey', options.idempotencyKey)
     const identity = this.#identity
     const scope = this.#begin(options)
     const first = new Scope([scope.signal], WATCH_FIRST_MS)
@@ -334,18 +337,9 @@ function decodeResult({ group: groupID, counters, deleted }) {
 function identityOf(userID, token) {
   /** @type {import('./request.js').Headers} */
   const headers = {}
-  if (userID !== undefined) headers['X-Tally-User'] = checkHeader('userID', userID)
-  if (token) headers.Authorization = `Bearer ${checkHeader('the token', token)}`
+  if (userID !== undefined) headers['X-Tally-User'] = checkHeader('invalid_user', 'userID', userID)
+  if (token) headers.Authorization = `Bearer ${checkHeader('invalid_user', 'the token', token)}`
   return headers
-}
-
-/**
- * @param {string} what
- * @param {unknown} text
- */
-function checkHeader(what, text) {
-  if (typeof text === 'string' && /^[!-~]([ -~]*[!-~])?$/.test(text)) return text
-  throw TallyError.refused('invalid_user', `${what} is not a string of printable ASCII characters`)
 }
 
 function notReady() {

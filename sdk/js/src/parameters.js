@@ -33,6 +33,26 @@ export function checkKey(key) {
 }
 
 /**
+ * @param {string} what
+ * @param {unknown} list
+ * @returns {asserts list is unknown[]}
+ */
+export function checkArray(what, list) {
+  if (!Array.isArray(list)) throw TallyError.refused('invalid_request', `${what} is not an array`)
+}
+
+/**
+ * @param {string} reason what is wrong with text that cannot be sent in a header
+ * @param {string} what
+ * @param {unknown} text
+ * @returns {string}
+ */
+export function checkHeader(reason, what, text) {
+  if (typeof text === 'string' && /^[!-~]([ -~]*[!-~])?$/.test(text)) return text
+  throw TallyError.refused(reason, `${what} is not a string of printable ASCII characters`)
+}
+
+/**
  * @param {string[] | undefined} keyList
  * @returns {string} the query that names the keys of a delete, or none for all
  */

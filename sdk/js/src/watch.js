@@ -79,6 +79,7 @@ export class Watch {
    * @returns {Promise<void>} resolved once every later change will be heard of, rejected if the group is refused or given up
    */
   add(groupID) {
+    if (this.#closed) return Promise.reject(new TallyError('aborted', 'the client was closed'))
     let member = this.#members.get(groupID)
     if (member?.wanted && member.covered) return Promise.resolve()
     if (!member) {

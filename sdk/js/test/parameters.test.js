@@ -21,13 +21,16 @@ test('parameters that make no sense are rejected, never thrown', async () => {
     ['increaseGroupCounter', { groupID: 'g', key: 'a' }, { code: 10004, reason: 'invalid_value' }],
     ['decreaseGroupCounter', { groupID: 'g', key: 'a', value: 2 ** 53 }, { code: 10004, reason: 'invalid_value' }],
     ['getGroupCounters', {}, { code: 10015 }],
+    ['getGroupCounters', { groupID: 'g', keyList: 'a' }, { code: 10004 }],
+    ['increaseGroupCounter', { groupID: 'g', key: 'a', value: 1, idempotencyKey: 'ключ' }, { code: 10004, reason: 'invalid_request' }],
     ['deleteGroupCounters', { groupID: 'g', keyList: [] }, { code: 10004 }],
     ['deleteGroupCounters', { groupID: 'g', keyList: [''] }, { code: 10004 }],
     ['batchGroupCounters', {}, { code: 10004 }],
     ['batchGroupCounters', { operations: [{ op: 'delete', groupID: 'g' }, { op: 'set', groupID: 'g', counters: {} }] }, { code: 10004, operation: 1 }],
     ['joinGroup', {}, { code: 10015 }],
     ['quitGroup', undefined, { code: 10015 }],
-    ['login', {  userID: 'zo\u00eb' }, { code: 10012, reason: 'invalid_user' }],
+    ['login', {}, { code: 10012 }],
+    ['login', { userID: 'zo\u00eb' }, { code: 10012, reason: 'invalid_user' }],
   ])) await assert.rejects(tim[name](options), { definite: true, ...error }, `${name}(${JSON.stringify(options)})`)
   tim.registerPlugin({ anything: 1 })
 })
