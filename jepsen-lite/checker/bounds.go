@@ -64,9 +64,11 @@ func checkBounds(h *history.History) Result {
 			tallies[group] = t
 			counters++
 		}
-		switch {
-		case m.op.Op.Kind != history.Read:
+		switch kind := m.op.Op.Kind; {
+		case kind == history.Increase || kind == history.Decrease:
 			t.count(m)
+		case kind != history.Read:
+			result.unknown("%s does more to the counter than to increase or decrease it", describe(m.op))
 		case !m.isReturn:
 			b := &bounds{}
 			b.least.Set(&t.ackUp)

@@ -51,7 +51,8 @@ func requestsOf(h *history.History) []*request {
 	byKey := map[string]*request{}
 	for i := range h.Operations {
 		o := &h.Operations[i]
-		if o.Op.Key == "" || workloadGroup(&o.Op, "retry") == "" {
+		adds := o.Op.Kind == history.Increase || o.Op.Kind == history.Decrease
+		if o.Op.Key == "" || !adds || workloadGroup(&o.Op, "retry") == "" {
 			continue
 		}
 		r := byKey[o.Op.User+"\x00"+o.Op.Key]

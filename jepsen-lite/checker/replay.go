@@ -211,7 +211,7 @@ func readQueries(h *history.History, result *Result) []query {
 
 // describe names an operation.
 func describe(o *history.Operation) string {
-	return fmt.Sprintf("request %d (%s %s of %v through %s at %v)", o.ID, o.Op.Workload, o.Op.Kind, o.Op.Parts, o.Op.Node, o.Invoked)
+	return fmt.Sprintf("request %d (%v, through %s at %v)", o.ID, o.Op.Parts, o.Op.Node, o.Invoked)
 }
 
 // checkAnswers holds what clients were told of their changes against the log.
@@ -286,7 +286,7 @@ func (r *replay) checkFailed(o *history.Operation) {
 	}
 	for _, e := range r.of[o.ID] {
 		if e.executed || code != keyReused && code != keyExpired {
-			r.result.violation("%s failed with %q, and is in the log at %d all the same", describe(o), code+o.Reply.Error, e.index)
+			r.result.violation("%s failed (%s %s), and is in the log at %d all the same", describe(o), code, o.Reply.Error, e.index)
 		}
 	}
 }

@@ -6,7 +6,7 @@ type Transport int
 // The ways in which a request ends.
 const (
 	Answered  Transport = 1 // a whole reply came, with a body as the API describes it
-	NeverSent Transport = 2 // the connection was refused before any byte was sent
+	NeverSent Transport = 2 // no connection could be made, so no byte was sent
 	Broken    Transport = 3 // anything else: time-out, reset, a cut body, a body that makes no sense
 )
 

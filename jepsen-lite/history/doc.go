@@ -26,7 +26,7 @@
 //	what the client saw                                 a change  a read
 //	2xx with a whole and valid body                     ok        ok
 //	an error with "definite": true                      fail      fail
-//	connection refused, before any byte was sent        fail      fail
+//	no connection could be made, so no byte was sent    fail      fail
 //	an error with "definite": false                     info      fail
 //	anything else: time-out, reset, end of file,        info      fail
 //	a cut or broken body, a status that is no JSON

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -100,6 +101,24 @@ func (p Part) Equal(q Part) bool {
 		slices.Equal(p.Counters, q.Counters) && slices.Equal(p.Keys, q.Keys)
 }
 
+// String tells what is asked for, as short as can be.
+func (p Part) String() string {
+	text := string(p.Kind) + " " + p.Group
+	for _, c := range p.Counters {
+		text += fmt.Sprintf(" %s:%d", c.Key, c.Value)
+	}
+	for _, key := range p.Keys {
+		text += " " + key
+	}
+	if p.All {
+		text += " all"
+	}
+	if p.IfRevision != nil {
+		text += fmt.Sprintf(" if at %d", *p.IfRevision)
+	}
+	return text
+}
+
 // Counter is a key with its value, or with an operand.
 type Counter struct {
 	Key   string `json:"k"`
@@ -135,6 +154,18 @@ type Outcome struct {
 	// order sent; of a read, what was found, in the order of the keys.
 	Counters []Counter `json:"counters,omitempty"`
 	Deleted  []string  `json:"deleted,omitempty"`
+}
+
+// String tells what came of it, as short as can be.
+func (o Outcome) String() string {
+	text := o.Group
+	for _, c := range o.Counters {
+		text += fmt.Sprintf(" %s:%d", c.Key, c.Value)
+	}
+	for _, key := range o.Deleted {
+		text += " -" + key
+	}
+	return text
 }
 
 // Equal says that two outcomes are the same.

@@ -158,6 +158,9 @@ func (o *Op) check() error {
 		if o.Kind != Batch && p.Kind != o.Kind || o.Kind == Batch && p.Kind.IsRead() {
 			return fmt.Errorf("a %s with a part that is a %s", o.Kind, p.Kind)
 		}
+		if !p.Kind.IsRead() && p.Kind != Delete && len(p.Counters) == 0 {
+			return fmt.Errorf("a %s of no counters", p.Kind)
+		}
 	}
 	return nil
 }
