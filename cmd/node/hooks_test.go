@@ -31,11 +31,9 @@ func TestProductHasNoHooks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The variables, and every symbol of what lies in jepsen-lite.
-		for _, trace := range []string{"JEPSEN_JOURNAL", "JEPSEN_CLOCK", "jepsen-lite"} {
-			if found := bytes.Contains(binary, []byte(trace)); found != build.hooks {
-				t.Errorf("%s contains %q: %t", build.name, trace, found)
-			}
+		// The linker names the package of every function that it takes in.
+		if found := bytes.Contains(binary, []byte("jepsen-lite")); found != build.hooks {
+			t.Errorf("%s has something of jepsen-lite: %t", build.name, found)
 		}
 	}
 }
