@@ -177,6 +177,69 @@ func TestNoSecondHelpingAfterARestart(t *testing.T) {
 	})
 }
 
+// Snapshots hold no calls: a node that leads soon after it began from one knows
+// only what came later. That much is documented.
+func TestSnapshotsHoldNoCalls(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{Configure: withSmallLog}, func(t *testing.T, c *clustertest.Cluster) {
+		begin := time.Now()
+		spend(t, "ann", c.Nodes()...)
+		passSnapshots(t, c, c.Nodes()...)
+		passSnapshots(t, c, c.Nodes()...)
+		powerLoss(t, c)
+		wantAdmitted(t, increaseAs(c.Node("n1"), "ann"), "mutations", callsMax-1)
+		if time.Since(begin) >= callsWindow {
+			t.Fatal("it took longer than the window: the test shows nothing")
+		}
+	})
+}
+
+// What a leader admitted and lost with its leadership counts no longer, also
+// when that same node leads again.
+func TestLostCallsAreGivenBack(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		wantAdmitted(t, increaseAs(leader, "ann"), "mutations", callsMax-1)
+		begin := time.Now()
+		c.Isolate(leader)
+		replies := make(chan clustertest.Reply)
+		for range callsMax - 1 {
+			go func() { replies <- increaseAs(leader, "ann") }()
+		}
+		for range callsMax - 1 {
+			if reply := <-replies; reply.Code != counter.OutcomeUnknown {
+				t.Fatalf("behind a partition: %v", reply)
+			}
+		}
+		c.WaitLeader(c.Others(leader)...)
+		c.Heal()
+		c.WaitAgree()
+		if reply := leader.TransferLeadership(leader.ID); !reply.OK() {
+			t.Fatal(reply)
+		}
+		wantAdmitted(t, increaseAs(leader, "ann"), "mutations", callsMax-2)
+		if time.Since(begin) >= callsWindow {
+			t.Fatal("it took longer than the window: the test shows nothing")
+		}
+	})
+}
+
+// What the log certainly did not take is not counted, however often the node
+// tries again for its caller.
+func TestRefusedProposalsAreGivenBack(t *testing.T) {
+	brief := func(config *node.Config) { config.RequestTimeout = time.Second } // the leader soon ends itself
+	clustertest.Run(t, clustertest.Options{Configure: brief}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		wantAdmitted(t, increaseAs(leader, "ann"), "mutations", callsMax-1)
+		if !leader.Process().Cluster().LeaveTransferFlag() {
+			t.Fatal("the library has no such flag any more: find another way to be refused")
+		}
+		// The node tries every 20 ms for a second.
+		if reply := increaseAs(leader, "ann"); reply.OK() || reply.Code == counter.RateLimited {
+			t.Errorf("a change that the library does not take: %v", reply)
+		}
+	})
+}
+
 func TestARetryIsNotCountedAgain(t *testing.T) {
 	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
 		header := map[string]string{"X-Tally-User": "ann", "Idempotency-Key": newKey(time.Now())}
