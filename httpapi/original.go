@@ -256,11 +256,13 @@ func (c *call) replyOriginal(counters []counter.Counter) *counter.Error {
 	return c.replyJSON()
 }
 
-// failOriginal replies with an error as the original would.
+// failOriginal replies with an error as the original would. The metrics count it
+// under the status that it has everywhere else: 200 would hide it.
 func (c *call) failOriginal(e *counter.Error) {
 	c.out = appendOriginalStatus(c.out[:0], "FAIL", e.Error(), c.originalCode(e))
 	c.out = append(c.out, "}\n"...)
 	_ = c.reply(http.StatusOK, jsonType)
+	c.status = e.Code.Info().Status
 }
 
 // appendOriginalStatus appends what every reply begins with.

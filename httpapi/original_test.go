@@ -289,3 +289,39 @@ func TestOriginalCallers(t *testing.T) {
 		})
 	}
 }
+
+// TestOriginalFailuresAreCounted under the status of their codes.
+func TestOriginalFailuresAreCounted(t *testing.T) {
+	a := newAPI(t)
+	a.original("get", `{"GroupId":""}`).fails(10015)
+	a.original("get", `{"GroupId":"g"}`).ok()
+	metrics := a.get("/metrics").body
+	for _, status := range []string{"200", "400"} {
+		if want := `{method="POST",route="originalGet",status="` + status + `"} 1`; !strings.Contains(metrics, want) {
+			t.Errorf("no %s in\n%s", want, metrics)
+		}
+	}
+}
+
+// Whatever is sent, the reply is as described, and a refusal changes nothing.
+func FuzzOriginalBody(f *testing.F) {
+	for choice := range uint8(3) {
+		for _, body := range []string{
+			"", "{}", `{"GroupId":"g"}`, `{"GroupId":"g","GroupCounterKeys":["a","none"]}`, `{"GroupId":"g","GroupCounterKeys":[]}`,
+			`{"GroupId":"g","GroupCounter":[{"Key":"a","Value":"-5"}],"Mode":"Decrease"}`, `{"GroupId":"g","GroupCounter":[{"Key":"b","Value":1}],"Mode":"Increase"}`,
+			`{"GroupId":"g","GroupCounter":[{"K`, `{"GroupId":"\u0067","Mode":null}`, "\xff", `{"GroupId":"g"}{}`, `[[[[[[[[`, `{"GroupId":{"GroupId":"g"}}`,
+		} {
+			f.Add(choice, body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, choice uint8, body string) {
+		a := newAPI(t)
+		a.backend.give("g", map[string]int64{"a": 1, "b": largest})
+		before := a.backend.dump()
+		got := a.original([]string{"update", "get", "delete"}[choice%3], body)
+		refused := strings.HasPrefix(got.body, `{"ActionStatus":"FAIL"`)
+		if got.status != 200 || refused && (strings.Contains(got.body, `"ErrorCode":60008`) || a.backend.dump() != before) {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	})
+}
