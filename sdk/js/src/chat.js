@@ -33,6 +33,8 @@ export class Chat {
   #identity = {}
   #ready = true
   #loggedIn = false
+  /** Whether this user has been told that the token counts no longer. */
+  #toldExpired = false
   #logLevel = 2
   #destroyed = false
   /** @type {Set<Scope>} the calls that are under way */
@@ -50,6 +52,7 @@ export class Chat {
       endpoints: nodes,
       headers: () => this.#identity,
       notify: (groupID, change) => this.#notify(groupID, change),
+      unauthenticated: () => this.#kickedOut(),
       warn: (text) => this.#log(2, text),
       attemptMs: attemptTimeout,
       form: watch,
@@ -83,7 +86,7 @@ export class Chat {
     void this.#following.called([groupID])
     const scope = this.#begin(options)
     try {
-      const { counters } = await this.#caller.call({ method: 'GET', path, mutates: false }, this.#identity, scope)
+      const { counters } = await this.#caller.call({ method: 'GET', path, mutates: false, accepts: (reply) => areCounters(reply, groupID) }, this.#identity, scope)
       // All of the group is read, which is little, so that no list is too long for a URL.
       const wanted = keyList?.length ? new Set(keyList) : undefined
       return respond({ groupID, counters: Object.fromEntries(Object.entries(decodeCounters(counters)).filter(([key]) => !wanted || wanted.has(key))) })
@@ -113,7 +116,7 @@ export class Chat {
   async deleteGroupCounters(options) {
     const { groupID, keyList } = options ?? {}
     const path = `${groupPath(groupID)}/counters${keyQuery(keyList)}`
-    const { deleted } = await this.#change([groupID], { method: 'DELETE', path, mutates: true }, options)
+    const { deleted } = await this.#change([groupID], { method: 'DELETE', path, mutates: true, accepts: (reply) => areDeleted(reply, groupID) }, options)
     return respond({ groupID, deleted })
   }
 
@@ -123,7 +126,8 @@ export class Chat {
     checkArray('operations', operations)
     const body = JSON.stringify({ operations: operations.map(encodeOperation) })
     const groupIDs = [...new Set(operations.map(({ groupID }) => groupID))]
-    const { results } = await this.#change(groupIDs, { method: 'POST', path: '/v1/batch?int64=string', body, mutates: true }, options)
+    const accepts = (/** @type {any} */ { results }) => results.length === operations.length && operations.every(({ op, groupID }, i) => (op === 'delete' ? areDeleted : areCounters)(results[i], groupID))
+    const { results } = await this.#change(groupIDs, { method: 'POST', path: '/v1/batch?int64=string', body, mutates: true, accepts }, options)
     return respond({ results: results.map(decodeResult) })
   }
 
@@ -186,6 +190,7 @@ export class Chat {
     this.#identity = identityOf(userID, userSig)
     const repeatLogin = this.#loggedIn
     this.#ready = this.#loggedIn = true
+    this.#toldExpired = false
     this.#watch.restart()
     // Later, so that whoever asks for the event once the promise is resolved hears of it.
     setTimeout(() => this.#ready && this.#emitter.emit(EVENT.SDK_READY, { userID }), 0)
@@ -244,7 +249,8 @@ export class Chat {
     const { groupID, counters } = options ?? {}
     const path = `${groupPath(groupID)}/${operation}?int64=string`
     const body = JSON.stringify({ counters: encodeCounters(counters) })
-    const reply = await this.#change([groupID], { method, path, body, mutates: true }, options)
+    const accepts = (/** @type {any} */ reply) => areCounters(reply, groupID) && Object.keys(counters).every((key) => Object.hasOwn(reply.counters, key))
+    const reply = await this.#change([groupID], { method, path, body, mutates: true, accepts }, options)
     return respond({ groupID, counters: decodeCounters(reply.counters) })
   }
 
@@ -305,6 +311,13 @@ export class Chat {
     else this.#emitter.emit(EVENT.GROUP_COUNTER_UPDATED, { groupID, key, value })
   }
 
+  /** Tells of a token that counts no longer, which a caller who only watches does not find out otherwise. */
+  #kickedOut() {
+    if (this.#toldExpired) return
+    this.#toldExpired = true
+    this.#emitter.emit(EVENT.KICKED_OUT, { type: TYPES.KICKED_OUT_USERSIG_EXPIRED })
+  }
+
   /**
    * @param {number} level 2 for warnings, 3 for errors
    * @param {...unknown} parts
@@ -323,6 +336,25 @@ export class Chat {
  */
 function respond(data) {
   return { code: 0, data }
+}
+
+/**
+ * Says that a reply gives counters of the group. What it says of others, or half,
+ * is no answer.
+ *
+ * @param {any} reply
+ * @param {string} groupID
+ */
+function areCounters(reply, groupID) {
+  return reply.group === groupID && Object.values(reply.counters).every((text) => typeof text === 'string' && /^-?[0-9]+$/.test(text))
+}
+
+/**
+ * @param {any} reply
+ * @param {string} groupID
+ */
+function areDeleted(reply, groupID) {
+  return reply.group === groupID && Array.isArray(reply.deleted)
 }
 
 /** @param {{group: string, counters?: Record<string, string>, deleted?: string[]}} result of one operation of a batch */

@@ -46,29 +46,21 @@ export class TallyError extends Error {
    * @param {Details} [details]
    */
   constructor(reason, message, details = {}) {
-    const { cause, code, ...rest } = details
+    const { cause, code, definite = true, status, revision, serverTimeMs, param, operation, requestId, idempotencyKey, retryAfterMs } = details
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'TallyError'
     this.reason = reason
-    this.code = code ?? NUMBERS.get(reason) ?? ((rest.status ?? 0) >= 500 ? SERVER_ERROR : INVALID_PARAMETER)
-    this.definite = true
-    /** @type {number | undefined} */
-    this.status = undefined
-    /** @type {number | undefined} */
-    this.revision = undefined
-    /** @type {number | undefined} */
-    this.serverTimeMs = undefined
-    /** @type {string | undefined} */
-    this.param = undefined
-    /** @type {number | undefined} */
-    this.operation = undefined
-    /** @type {string | undefined} */
-    this.requestId = undefined
-    /** @type {string | undefined} */
-    this.idempotencyKey = undefined
-    /** @type {number | undefined} */
-    this.retryAfterMs = undefined
-    for (const [name, value] of Object.entries(rest)) if (value !== undefined) Object.assign(this, { [name]: value })
+    this.code = code ?? NUMBERS.get(reason) ?? ((status ?? 0) >= 500 ? SERVER_ERROR : INVALID_PARAMETER)
+    this.definite = definite
+    // What does not apply is absent.
+    if (status !== undefined) this.status = status
+    if (revision !== undefined) this.revision = revision
+    if (serverTimeMs !== undefined) this.serverTimeMs = serverTimeMs
+    if (param !== undefined) this.param = param
+    if (operation !== undefined) this.operation = operation
+    if (requestId !== undefined) this.requestId = requestId
+    if (idempotencyKey !== undefined) this.idempotencyKey = idempotencyKey
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
   }
 
   /**

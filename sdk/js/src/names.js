@@ -7,9 +7,11 @@ export const EVENT = Object.freeze({
   SDK_READY: 'sdkStateReady',
   SDK_NOT_READY: 'sdkStateNotReady',
   SDK_DESTROY: 'sdkDestroy',
+  KICKED_OUT: 'kickedOut',
 })
 
 export const TYPES = Object.freeze({
   JOIN_STATUS_SUCCESS: 'JoinedSuccess',
   JOIN_STATUS_ALREADY_IN_GROUP: 'AlreadyInGroup',
+  KICKED_OUT_USERSIG_EXPIRED: 'userSigExpired',
 })

@@ -9,6 +9,7 @@ import { Scope } from './scope.js'
  * @property {string} path after the endpoint, with the query
  * @property {string} [body] JSON
  * @property {boolean} mutates
+ * @property {(reply: any) => boolean} accepts says that a reply answers this request
  *
  * @typedef {Record<string, string>} Headers
  */
@@ -29,10 +30,12 @@ export async function send(endpoint, request, headers, signal, timeoutMs) {
   try {
     const response = await open(endpoint, request, headers, scope)
     try {
-      return JSON.parse(await response.text())
+      const reply = JSON.parse(await response.text())
+      if (request.accepts(reply)) return reply
     } catch (cause) {
       throw broken(cause, endpoint, request, scope)
     }
+    throw new TallyError('unreachable', `${endpoint} answered, but not as a Tally node does`, { definite: !request.mutates })
   } finally {
     scope.end()
   }
@@ -104,23 +107,28 @@ function refusal(response, text, endpoint, request) {
   const { status } = response
   const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN)
   const retryAfterMs = seconds >= 0 ? seconds * 1000 : undefined
-  const problem = parseProblem(text)
-  if (!problem) {
-    const definite = !request.mutates || (status < 500 && ![408, 425, 429].includes(status))
-    return new TallyError('unreachable', `${endpoint} answered ${status}, but not as a Tally node does`, { status, definite, retryAfterMs })
-  }
-  const { code, detail, title, errorCode, definite, revision, serverTimeMs, param, operation, requestId } = problem
-  return new TallyError(code, detail ?? title ?? code, {
-    code: errorCode, status, definite: definite === true, revision, serverTimeMs, param, operation, requestId, retryAfterMs,
-  })
+  const problem = parseProblem(text, retryAfterMs)
+  if (problem) return problem
+  const definite = !request.mutates || (status < 500 && ![408, 425, 429].includes(status))
+  return new TallyError('unreachable', `${endpoint} answered ${status}, but not as a Tally node does`, { status, definite, retryAfterMs })
 }
 
-/** @param {string} text */
-function parseProblem(text) {
+/**
+ * Reads a node's problem; undefined if it is none.
+ *
+ * @param {string} text
+ * @param {number} [retryAfterMs]
+ */
+export function parseProblem(text, retryAfterMs) {
+  let problem
   try {
-    const problem = JSON.parse(text)
-    return typeof problem?.code === 'string' && problem.type === `urn:tally:error:${problem.code}` ? problem : undefined
+    problem = JSON.parse(text)
   } catch {
     return undefined
   }
+  const { type, code, detail, title, status, errorCode, definite, revision, serverTimeMs, param, operation, requestId } = problem ?? {}
+  if (typeof code !== 'string' || type !== `urn:tally:error:${code}` || typeof status !== 'number') return undefined
+  return new TallyError(code, detail ?? title ?? code, {
+    code: errorCode, status, definite: definite === true, revision, serverTimeMs, param, operation, requestId, retryAfterMs,
+  })
 }

@@ -1,6 +1,6 @@
 import { TallyError } from './errors.js'
 import { GroupState } from './group.js'
-import { open, send } from './request.js'
+import { open, parseProblem, send } from './request.js'
 import { Scope, backoff, pause } from './scope.js'
 import { MessageReader } from './sse.js'
 
@@ -12,6 +12,7 @@ import { MessageReader } from './sse.js'
  * @property {import('./endpoints.js').Endpoints} endpoints
  * @property {() => import('./request.js').Headers} headers the caller's identity now
  * @property {(groupID: string, change: Change) => void} notify hears every change, in order
+ * @property {() => void} unauthenticated hears that the nodes do not know the caller, or no longer
  * @property {(text: string) => void} warn
  * @property {number} [silenceMs] how long a stream may be silent
  * @property {number} [pollMs] how long a long poll waits
@@ -178,6 +179,7 @@ export class Watch {
       this.#config.warn(`watch: ${error.message}`)
       if (error.param === 'cursor') this.#cursor = undefined // each group begins with its state again
       else patience = REFUSED_MS
+      if (error.status === 401) this.#config.unauthenticated()
     } else if (this.#failures >= count) {
       patience = Math.min(error.retryAfterMs ?? 0, 5000)
     }
@@ -300,8 +302,12 @@ export class Watch {
       }
       if (chunk.done) return
       for (const message of reader.push(decoder.decode(chunk.value, { stream: true }))) {
+        const expired = message.type === 'expired' && parseProblem(message.data)
+        if (expired) throw expired
         this.#retryMs = message.retryMs ?? this.#retryMs
-        this.#take(JSON.parse(message.data), groups, signal)
+        const reply = JSON.parse(message.data)
+        if (!isWatchReply(reply)) throw new Error('a message without a cursor or events')
+        this.#take(reply, groups, signal)
         this.#failures = 0
         this.#stalls = 0
       }
@@ -315,7 +321,7 @@ export class Watch {
    */
   #request(groups, query) {
     const body = JSON.stringify({ groups: groups.map((group) => ({ group })), cursor: this.#cursor })
-    return { method: 'POST', path: `/v1/watch${query}`, body, mutates: false }
+    return { method: 'POST', path: `/v1/watch${query}`, body, mutates: false, accepts: isWatchReply }
   }
 
   /**
@@ -329,7 +335,6 @@ export class Watch {
   #take(reply, groups, signal) {
     if (signal.aborted) return // another request, from the old cursor, will bring it again
     const { cursor, events } = reply
-    if (typeof cursor !== 'string' || !Array.isArray(events)) throw new Error('a reply without a cursor or events')
     this.#cursor = cursor
     this.#cover(new Set(groups))
     for (const event of events) {
@@ -352,6 +357,11 @@ export class Watch {
       for (const { resolve } of member.waiting.splice(0)) resolve()
     }
   }
+}
+
+/** @param {any} reply */
+function isWatchReply(reply) {
+  return typeof reply?.cursor === 'string' && Array.isArray(reply.events)
 }
 
 /**

@@ -19,7 +19,7 @@ const proxy = (/** @type {number} */ status) => (/** @type {any} */ _, /** @type
 const cut = (/** @type {any} */ _, /** @type {any} */ response) => response.writeHead(200, { 'Content-Length': 100 }).write('{"group":', () => response.destroy())
 
 /** @param {FakeNode} node */
-const client = (node, options = {}) => TIM.create({ SDKAppID: 1, baseURL: node.url, timeout: 1500, attemptTimeout: 300, ...options })
+const client = (node, options = {}) => TIM.create({ SDKAppID: 1, baseURL: node.url, timeout: 20_000, attemptTimeout: 300, ...options })
 const increase = { groupID: 'g', key: 'a', value: 2 }
 const wholeResponse = { code: 0, data: { groupID: 'g', key: 'a', value: 3, counters: { a: 3 } } }
 
@@ -40,6 +40,7 @@ const repeated = [
   ['a refusal of another attempt after an unknown outcome', [reset, forbidden]],
   ['something in between that fails', [proxy(502), proxy(504), proxy(408)]],
   ['a full disk', [problem('disk_full', { status: 507, errorCode: 10002 })]],
+  ['an answer that is none', [json({}), json({ group: 'h', revision: 7, counters: { a: '3' } }), json({ group: 'g', counters: { a: 3 } }), json({ group: 'g', counters: {} }), json(null)]],
   ['a mistake of the server', [problem('internal', { status: 500, definite: false })]],
 ]
 for (const [name, failures] of repeated) {
@@ -110,7 +111,7 @@ test('nodes that are not there have done nothing', async (t) => {
   const { url } = node
   node.stop()
   for (const mutates of [true, false]) {
-    await assert.rejects(send(url, { method: 'GET', path: '/', mutates }, {}, new AbortController().signal, 10_000), { reason: 'unreachable', code: 2800, definite: true })
+    await assert.rejects(send(url, { method: 'GET', path: '/', mutates, accepts: () => true }, {}, new AbortController().signal, 10_000), { reason: 'unreachable', code: 2800, definite: true })
   }
 })
 

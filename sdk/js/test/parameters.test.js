@@ -42,10 +42,10 @@ test('endpoints that make no sense are thrown at creation', () => {
 })
 
 test('names are never taken for more than names', async (t) => {
-  const node = await FakeNode.start(t, [], (request, response) =>
-    json(request.method === 'DELETE' ? { group: 'g', revision: 1, deleted: ['?&'] } : { group: 'g', revision: 1, counters: { './..': '-1', ['__proto__']: '2' } })(request, response))
-  const tim = TIM.create({ baseURL: `${node.url}/prefix/` })
   const groupID = 'a/../b?c#d%2e&e +é'
+  const node = await FakeNode.start(t, [], (request, response) =>
+    json({ group: groupID, revision: 1, ...(request.method === 'DELETE' ? { deleted: ['?&'] } : { counters: { './..': '-1', ['__proto__']: '2' } }) })(request, response))
+  const tim = TIM.create({ baseURL: `${node.url}/prefix/` })
   const path = '/prefix/v1/groups/a%2F..%2Fb%3Fc%23d%252e%26e%20%2B%C3%A9'
 
   const { data } = await tim.increaseGroupCounter({ groupID, key: './..', value: -1 })

@@ -196,6 +196,27 @@ test('quitting in a handler ends what it hears of the group at once', async (t) 
   assert.deepEqual(heard, ['g.a=1'])
 })
 
+test('a token that counts no longer is told once, and the next goes on from the cursor', async (t) => {
+  const body = { type: 'urn:tally:error:unauthenticated', code: 'unauthenticated', status: 401, definite: true }
+  const node = await FakeNode.start(t, [
+    json({ cursor: 'c1', events: [state('g', {})] }),
+    (_, response) => response.writeHead(200, { 'Content-Type': 'text/event-stream' }).end(`id: c2\ndata: ${JSON.stringify({ cursor: 'c2', events: [changed('a', '1')] })}\n\nevent: expired\ndata: ${JSON.stringify(body)}\n\n`),
+  ], stream({ cursor: 'c3', events: [changed('a', '2')] }))
+  const { tim, heard } = listener(t, node, { userID: 'ann', token: 'old' })
+  /** @type {unknown[]} */
+  const kicked = []
+  tim.on(TIM.EVENT.KICKED_OUT, ({ data }) => {
+    kicked.push(data.type)
+    assert.equal(node.received.length, 2)
+    void tim.login({ userID: 'ann', userSig: 'new' })
+  })
+  await tim.joinGroup({ groupID: 'g' })
+  await until(() => heard.length === 2)
+  assert.deepEqual(heard, ['g.a=1', 'g.a=2'])
+  assert.deepEqual(kicked, [TIM.TYPES.KICKED_OUT_USERSIG_EXPIRED])
+  assert.deepEqual([node.received[2].headers.authorization, node.received[2].body.cursor], ['Bearer new', 'c2'])
+})
+
 test('another user connects anew', async (t) => {
   const node = await FakeNode.start(t, [json({ cursor: 'c1', events: [state('g', {})] })], stream({ cursor: 'c2', events: [] }))
   const { tim } = listener(t, node, { userID: 'ann' })

@@ -115,6 +115,12 @@ export interface DeletedEvent {
   data: { groupID: string; key: string }
 }
 
+/** The token counts no longer; log in with a new one. Watches then go on where they were. */
+export interface KickedOutEvent {
+  name: 'kickedOut'
+  data: { type: 'userSigExpired' }
+}
+
 export interface StateEvent {
   name: 'sdkStateReady' | 'sdkStateNotReady' | 'sdkDestroy'
   data: { userID?: string }
@@ -140,6 +146,7 @@ export interface Chat {
 
   on(name: 'onGroupCounterUpdated', handler: (event: UpdatedEvent) => void, context?: unknown): void
   on(name: 'onGroupCounterDeleted', handler: (event: DeletedEvent) => void, context?: unknown): void
+  on(name: 'kickedOut', handler: (event: KickedOutEvent) => void, context?: unknown): void
   on(name: 'sdkStateReady' | 'sdkStateNotReady' | 'sdkDestroy', handler: (event: StateEvent) => void, context?: unknown): void
   /** Other events of the original are taken, and never come. */
   on(name: string, handler: (event: any) => void, context?: unknown): void
@@ -189,10 +196,12 @@ export interface SDK {
     readonly SDK_READY: 'sdkStateReady'
     readonly SDK_NOT_READY: 'sdkStateNotReady'
     readonly SDK_DESTROY: 'sdkDestroy'
+    readonly KICKED_OUT: 'kickedOut'
   }
   readonly TYPES: {
     readonly JOIN_STATUS_SUCCESS: 'JoinedSuccess'
     readonly JOIN_STATUS_ALREADY_IN_GROUP: 'AlreadyInGroup'
+    readonly KICKED_OUT_USERSIG_EXPIRED: 'userSigExpired'
   }
   /** For `error instanceof TIM.TallyError`. */
   readonly TallyError: abstract new (...of: never) => TallyError
