@@ -65,8 +65,8 @@ func (a *call) run(ctx context.Context) error {
 	}
 	for {
 		to, wait := a.client.endpoints.pick()
-		if !sleep(ctx, max(wait, time.Until(a.notBefore))) {
-			return a.over(ctx)
+		if !a.pause(ctx, max(wait, time.Until(a.notBefore))) {
+			return a.over(ctx, to)
 		}
 		failed := a.client.attempt(ctx, to, a.request)
 		a.client.note(ctx, to, failed)
@@ -87,8 +87,10 @@ func (a *call) judge(ctx context.Context, f *failure) (ended bool, _ error) {
 	switch {
 	case !f.definite:
 		a.indefinite = true
-		// Who has no key cannot try again without doing it twice.
-		return !a.keyed, a.unknown(ctx)
+		if !a.keyed { // another attempt could do it twice
+			return true, a.unknown(ctx)
+		}
+		return false, nil
 	case f.refusal == nil:
 		return false, nil
 	case f.refusal.Code == counter.IdempotencyKeyExpired:
@@ -135,17 +137,30 @@ func passing(code counter.Code) bool {
 	return false
 }
 
-// over ends a call for which there is no more time.
-func (a *call) over(ctx context.Context) error {
+// pause waits before the next attempt. It is false if ctx ends meanwhile, or will
+// by then: who cannot be served in time is told at once.
+func (a *call) pause(ctx context.Context, wait time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && wait > 0 && time.Until(deadline) <= wait {
+		return false
+	}
+	return sleep(ctx, wait)
+}
+
+// over ends a call for which there is no more time. to is where it would go next.
+func (a *call) over(ctx context.Context, to *endpoint) error {
+	last := a.last
+	if last == nil && ctx.Err() == nil {
+		last = a.client.endpoints.reason(to) // why it rests, as an earlier call was told
+	}
 	switch {
 	case a.indefinite:
 		return a.unknown(ctx)
-	case a.last == nil:
+	case last == nil:
 		return fmt.Errorf("client: %w", ctx.Err())
-	case a.last.refusal != nil:
-		return withCause(ctx, a.last.refusal)
+	case last.refusal != nil:
+		return withCause(ctx, last.refusal)
 	}
-	return withCause(ctx, fmt.Errorf("%w: %w", ErrUnreachable, a.last.err))
+	return withCause(ctx, fmt.Errorf("%w: %w", ErrUnreachable, last.err))
 }
 
 // unknown is the end of a call that may have changed something. It tells of the
@@ -166,16 +181,13 @@ func withCause(ctx context.Context, err error) error {
 	return fmt.Errorf("client: %w", err)
 }
 
-// sleep waits, and is false if ctx ends meanwhile or its deadline is too near to wait for.
+// sleep waits, and is false if ctx ends meanwhile.
 func sleep(ctx context.Context, wait time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
 	}
 	if wait <= 0 {
 		return true
-	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-		return false
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

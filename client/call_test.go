@@ -166,6 +166,24 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
+// TestCallsThatCannotBeServedInTime fail at once, with the reason that an earlier
+// one was given.
+func TestCallsThatCannotBeServedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &script{steps: steps(refuse(counter.Overloaded, map[string]any{"retryAfter": 60}))}
+		c := virtually(t, server)
+		started := time.Now()
+		for range 3 {
+			if _, err := like(c); !errors.Is(err, counter.Overloaded) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if took := time.Since(started); took != 0 || len(server.requests()) != 1 {
+			t.Errorf("%d requests in %v", len(server.requests()), took)
+		}
+	})
+}
+
 // TestDefaultTimeout bounds a call whose context has no deadline, also when the
 // node hangs, and attempts become rarer.
 func TestDefaultTimeout(t *testing.T) {

@@ -33,6 +33,7 @@ type coalescer struct {
 // of which is one operation.
 type round struct {
 	deadline time.Time
+	window   *time.Timer
 	cells    []*cell
 	newest   map[name]*cell
 }
@@ -106,7 +107,7 @@ func (c *coalescer) roomLocked() *round {
 	if c.gather == nil {
 		r := &round{deadline: time.Now().Add(c.client.config.timeout), newest: make(map[name]*cell)}
 		c.gather = r
-		time.AfterFunc(c.window, func() { c.expire(r) })
+		r.window = time.AfterFunc(c.window, func() { c.expire(r) })
 	}
 	return c.gather
 }
@@ -152,6 +153,7 @@ func (c *coalescer) departLocked() {
 // sealLocked returns the cells that are to be sent: those from which not
 // everybody has withdrawn. From now on nobody joins or withdraws.
 func (r *round) sealLocked() []*cell {
+	r.window.Stop()
 	var cells []*cell
 	for _, one := range r.cells {
 		one.sealed = true

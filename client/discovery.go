@@ -25,9 +25,9 @@ func (c *Client) note(ctx context.Context, to *endpoint, f *failure) {
 	case f.refusal == nil && ctx.Err() == context.Canceled:
 		return // the caller has gone, which says nothing of the endpoint
 	case f.refusal == nil:
-		c.endpoints.failed(to, 0)
+		c.endpoints.failed(to, f)
 	case f.refusal.Code != counter.RateLimited && passing(f.refusal.Code):
-		c.endpoints.failed(to, f.refusal.RetryAfter)
+		c.endpoints.failed(to, f)
 		c.endpoints.leads(f.refusal.Leader)
 	default:
 		c.endpoints.answered(to)
@@ -71,6 +71,6 @@ func (c *Client) lookNow() {
 		return err
 	}}
 	if f := c.attempt(c.life, to, r); f != nil && f.refusal == nil && c.life.Err() == nil {
-		c.endpoints.failed(to, 0)
+		c.endpoints.failed(to, f)
 	}
 }

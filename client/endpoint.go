@@ -19,6 +19,7 @@ type endpoint struct {
 
 	// Guarded by endpoints.mu.
 	rest     time.Time // it is left alone until then
+	reason   *failure  // why
 	failures int       // since it last answered
 }
 
@@ -122,18 +123,28 @@ const (
 
 // failed lets the endpoint rest, at least as long as it asked for, so that the
 // next attempt goes elsewhere.
-func (e *endpoints) failed(one *endpoint, atLeast time.Duration) {
+func (e *endpoints) failed(one *endpoint, f *failure) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	rest := backoff(one.failures, restMin, restMax)
+	if f.refusal != nil {
+		rest = max(rest, f.refusal.RetryAfter)
+	}
 	one.failures++
-	one.rest = time.Now().Add(max(rest, atLeast))
+	one.rest, one.reason = time.Now().Add(rest), f
 	if i := slices.Index(e.list, one); i >= 0 {
 		e.next = (i + 1) % len(e.list)
 	}
 	if e.leader == one.url {
 		e.leader = ""
 	}
+}
+
+// reason returns why the endpoint rests.
+func (e *endpoints) reason(one *endpoint) *failure {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return one.reason
 }
 
 // backoff returns how long to wait after so many failures before: from half of
@@ -157,17 +168,18 @@ func (e *endpoints) leads(leader *counter.Leader) {
 }
 
 // learn takes note of the members and the leader, and forgets those that it
-// had learned of earlier and that are members no more.
+// had learned of earlier and that are members no more. While a node does not
+// know the URL of a member, nothing is forgotten: it could be of that one.
 func (e *endpoints) learn(cluster counter.Cluster) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	members := make(map[string]bool)
 	for _, m := range cluster.Members {
-		if m.URL != "" {
-			members[e.learnLocked(m.URL)] = true
-		}
+		members[e.learnLocked(m.URL)] = true
 	}
-	e.list = slices.DeleteFunc(e.list, func(one *endpoint) bool { return !one.given && !members[one.url] })
+	if !members[""] {
+		e.list = slices.DeleteFunc(e.list, func(one *endpoint) bool { return !one.given && !members[one.url] })
+	}
 	e.leader = ""
 	if cluster.Leader != nil && cluster.Leader.URL != "" {
 		e.leader = e.learnLocked(cluster.Leader.URL)

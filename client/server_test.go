@@ -57,12 +57,17 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders()
 	}
+	if r.Body == nil {
+		r.Body = http.NoBody // as a server has it
+	}
 	recorder := httptest.NewRecorder()
 	answered := make(chan error, 1)
 	go func() {
 		defer func() {
-			if recover() != nil { // see reset
+			if fault := recover(); fault == http.ErrAbortHandler { // see reset
 				answered <- io.ErrUnexpectedEOF
+			} else if fault != nil {
+				panic(fault)
 			}
 		}()
 		s.ServeHTTP(recorder, r)
@@ -70,7 +75,10 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	}()
 	select {
 	case err := <-answered:
-		return recorder.Result(), err
+		if err != nil {
+			return nil, err
+		}
+		return recorder.Result(), nil
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}

@@ -110,7 +110,8 @@ type watch struct {
 	// position is where the next connection goes on: behind the last message that
 	// came whole, so that nothing comes twice and nothing is left out.
 	position string
-	failures int // connections in a row that brought nothing
+	failures int           // connections in a row that brought nothing
+	wait     time.Duration // what the last refusal asked for
 }
 
 // errStopped says that the loop over the watch has ended.
@@ -138,7 +139,7 @@ func (w *watch) run(ctx context.Context, yield func(Event, error) bool) {
 // pause waits before the next connection, longer each time: not all who lost
 // theirs should come at once.
 func (w *watch) pause(ctx context.Context) bool {
-	return sleep(ctx, backoff(w.failures, restMin, restMax))
+	return sleep(ctx, max(w.wait, backoff(w.failures, restMin, restMax)))
 }
 
 // connect watches through one connection. It returns nil if another should be
@@ -146,9 +147,10 @@ func (w *watch) pause(ctx context.Context) bool {
 func (w *watch) connect(ctx context.Context, yield func(Event, error) bool) error {
 	to, wait := w.client.endpoints.pickAny()
 	if !sleep(ctx, wait) {
-		return fmt.Errorf("client: %w", context.Cause(ctx))
+		return fmt.Errorf("client: %w", ctx.Err())
 	}
 	w.failures++
+	w.wait = 0
 	connection, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(w.client.config.attemptTimeout, cancel)
@@ -181,7 +183,11 @@ func (w *watch) refused(ctx context.Context, to *endpoint, response *http.Respon
 	}
 	f := refused(to, &request{}, response, body)
 	w.client.note(ctx, to, f)
-	if f.refusal == nil || passing(f.refusal.Code) {
+	if f.refusal == nil {
+		return nil
+	}
+	if passing(f.refusal.Code) {
+		w.wait = f.refusal.RetryAfter
 		return nil
 	}
 	return fmt.Errorf("client: %w", f.refusal)

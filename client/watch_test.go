@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tally/client"
@@ -135,6 +136,25 @@ func TestWatchEnds(t *testing.T) {
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("got %v", last)
 	}
+}
+
+// TestWatchGoesOnTrying until its deadline, and waits as it is told.
+func TestWatchGoesOnTrying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &script{steps: steps(refuse(counter.TooManyWatchers, map[string]any{"retryAfter": 30}))}
+		c := virtually(t, server)
+		started := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+		defer cancel()
+		for _, err := range c.Watch(ctx, "room") {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if took := time.Since(started); took != 100*time.Second || len(server.requests()) != 4 {
+			t.Errorf("%d requests in %v", len(server.requests()), took)
+		}
+	})
 }
 
 // TestWatchLeavesANodeThatHangs: it goes to another when the answer stays out.

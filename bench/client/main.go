@@ -206,8 +206,7 @@ func (r *report) load(ctx context.Context, c *client.Client, names []name) ([]in
 // addUntil adds 1 until it is over, and checks that each answer is behind the last.
 func addUntil(ctx context.Context, one *client.Counter, over *atomic.Bool, latencies *histogram) (added int64, _ error) {
 	last := int64(0)
-	for !over.Load() {
-		sent := time.Now()
+	for sent := time.Now(); !over.Load(); {
 		value, err := one.Add(ctx, 1)
 		if err != nil {
 			return added, err
@@ -217,7 +216,9 @@ func addUntil(ctx context.Context, one *client.Counter, over *atomic.Bool, laten
 		}
 		last = value
 		added++
-		latencies.note(time.Since(sent))
+		now := time.Now()
+		latencies.note(now.Sub(sent))
+		sent = now
 	}
 	return added, nil
 }
