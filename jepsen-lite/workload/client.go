@@ -38,8 +38,7 @@ const (
 	failurePause = 50 * time.Millisecond
 )
 
-// newTransport returns connections of their own. Nothing is repeated on another
-// connection, as net/http otherwise would; see request.
+// newTransport returns connections of their own.
 func newTransport() *http.Transport {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	return &http.Transport{

@@ -14,9 +14,10 @@
 //	edges      values at the ends of int64, and groups that are full
 //
 // Every client is pinned to one node, also while that node is cut off or dead:
-// stale answers live there. Clients speak plain HTTP and repeat nothing; net/http
-// is kept from doing so. Only watchers, and the attempts of the retry workload, go
-// from node to node.
+// stale answers live there. Clients speak plain HTTP and repeat no change, and
+// net/http is kept from doing so; a reading that finds its connection closed may be
+// sent again, which all happens between its invocation and its return. Only
+// watchers, and the attempts of the retry workload, go from node to node.
 //
 // The groups that a workload uses are given up after a number of requests, so
 // that each has a short history, which a checker of linearizability can decide.
