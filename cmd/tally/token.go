@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +80,11 @@ tokens come from whoever knows your users.`,
 	return c
 }
 
+func known(role identity.Role) bool {
+	roles := identity.Roles()
+	return slices.Contains(roles[:], role)
+}
+
 func (m *minting) mint(now time.Time) (string, error) {
 	var key identity.Key
 	var err error
@@ -87,6 +93,10 @@ func (m *minting) mint(now time.Time) (string, error) {
 		return "", errors.New("name one of --secret-file and --private-key-file; a secret is made by: openssl rand -base64 48 > secret && chmod 600 secret")
 	case m.user == "":
 		return "", errors.New("name the user: --user NAME")
+	case !known(identity.Role(m.role)):
+		return "", fmt.Errorf("there is no role %q; there are: %v", m.role, identity.Roles())
+	case m.lifetime < time.Second:
+		return "", errors.New("--lifetime must be at least 1s")
 	case m.secretFile != "":
 		key, err = identity.ReadSecret(m.secretFile)
 	default:

@@ -147,3 +147,21 @@ func readers(count int) string {
 	}
 	return fmt.Sprintf("each of the %d running nodes reads", count)
 }
+
+// final lets paused nodes go on and starts killed ones, so that all three are
+// there to be compared, and checks.
+func (c *control) final(ctx context.Context) (string, error) {
+	for _, m := range c.cluster.members {
+		var err error
+		switch state, _ := m.now(); state {
+		case Paused:
+			err = c.cluster.Resume(m.id)
+		case Killed:
+			err = c.cluster.Start(ctx, m.id)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return c.verdict(ctx)
+}

@@ -16,7 +16,7 @@ type Options struct {
 	Config
 	// PerSecond is how many changes the writers make together.
 	PerSecond float64
-	// Duration ends the demo by itself; 0 does not.
+	// Duration ends the demo by itself, counted from when the nodes run; 0 does not.
 	Duration time.Duration
 	// Tally is how to call tally so that it finds the nodes, for what is printed to
 	// be tried. It is called when the nodes' URLs are known.
@@ -36,24 +36,28 @@ const statusInterval = 5 * time.Second
 func RunPlain(ctx context.Context, o Options) (err error) {
 	out := &lines{out: o.Out}
 	o.Say = out.say
-	if o.Duration > 0 {
-		limited, cancel := context.WithTimeout(ctx, o.Duration)
-		defer cancel()
-		ctx = limited
-	}
 	out.print("Starting three nodes in this process...")
 	cluster, writers, err := o.open(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil // it was told to end before it had begun
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cluster.Close(), writers.Close()); out.print(farewell) }()
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	defer func() {
+		err = errors.Join(err, cluster.Close(), writers.Close())
+		out.print(farewell)
+	}()
 
 	out.print(intro(o.Tally(cluster.URLs()), cluster))
 	out.print("Type: " + commandHelp)
 	c := &control{cluster: cluster, writers: writers}
 	err = o.converse(ctx, c, out)
-	final := c.check(context.WithoutCancel(ctx))
-	return errors.Join(err, final)
+	verdict, finalErr := c.final(context.WithoutCancel(ctx))
+	out.say(verdict)
+	return errors.Join(err, finalErr)
 }
 
 // open starts cluster and writers.
@@ -67,6 +71,14 @@ func (o *Options) open(ctx context.Context) (*Cluster, *Writers, error) {
 		return nil, nil, errors.Join(err, cluster.Close())
 	}
 	return cluster, writers, nil
+}
+
+// limit makes ctx end after Options.Duration.
+func (o *Options) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.Duration == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, o.Duration)
 }
 
 // converse carries out lines until the end.

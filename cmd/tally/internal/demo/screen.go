@@ -23,11 +23,6 @@ const lookInterval = 250 * time.Millisecond
 // after Options.Duration, or when ctx does. The error is not nil if the cluster
 // did not show what it had acknowledged.
 func RunScreen(ctx context.Context, o Options) (err error) {
-	if o.Duration > 0 {
-		limited, cancel := context.WithTimeout(ctx, o.Duration)
-		defer cancel()
-		ctx = limited
-	}
 	said := make(chan string, 256)
 	o.Say = func(text string) {
 		select {
@@ -37,14 +32,22 @@ func RunScreen(ctx context.Context, o Options) (err error) {
 	}
 	fmt.Fprintln(o.Out, "Starting three nodes in this process...")
 	cluster, writers, err := o.open(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil // it was told to end before it had begun
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cluster.Close(), writers.Close()); fmt.Fprintln(o.Out, farewell) }()
+	ctx, cancel := o.limit(ctx)
+	defer cancel()
+	defer func() {
+		err = errors.Join(err, cluster.Close(), writers.Close())
+		fmt.Fprintln(o.Out, farewell)
+	}()
 
 	c := &control{cluster: cluster, writers: writers}
 	err = o.show(ctx, c, said)
-	verdict, checkErr := c.verdict(context.WithoutCancel(ctx))
+	verdict, checkErr := c.final(context.WithoutCancel(ctx))
 	fmt.Fprintln(o.Out, verdict)
 	return errors.Join(err, checkErr)
 }
