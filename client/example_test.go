@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"tally/client"
 	"tally/counter"
@@ -109,4 +111,80 @@ func ExampleClient_Watch() {
 	// Output:
 	// the state: [{likes 1}]
 	// increase likes by 5 to 6
+}
+
+// Many goroutines count at once; what they add leaves together.
+func ExampleCounter_Add() {
+	url, stop := startNode()
+	defer stop()
+	c, _ := client.New([]string{url}, client.WithCoalescing(10*time.Millisecond))
+	defer func() { _ = c.Close() }()
+	ctx := context.Background()
+
+	views := c.Counter("room", "views")
+	var viewers sync.WaitGroup
+	for range 1000 {
+		viewers.Go(func() {
+			// Each is told the value after its own view, when that is durable.
+			if _, err := views.Add(ctx, 1); err != nil {
+				fmt.Println(err)
+			}
+		})
+	}
+	viewers.Wait()
+	fmt.Println(views.Get(ctx))
+	// Output: 1000 <nil>
+}
+
+// A watch that goes on where an earlier one was, in another process perhaps.
+func ExampleFrom() {
+	url, stop := startNode()
+	defer stop()
+	c, _ := client.New([]string{url})
+	defer func() { _ = c.Close() }()
+	ctx := context.Background()
+
+	_, _ = c.Set(ctx, "room", map[string]int64{"likes": 1})
+	cursor := "" // to be stored together with what was made of the events
+	for event, err := range c.Watch(ctx, "room") {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		cursor = event.Cursor
+		break
+	}
+	_, _ = c.Increase(ctx, "room", map[string]int64{"likes": 1}) // nobody watches
+
+	for event, err := range c.Watch(ctx, "room", client.From(cursor)) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(event.Kind, event.Key, "to", event.Value)
+		break
+	}
+	// Output: increase likes to 2
+}
+
+// A change that must count once even if this process dies in the middle of it.
+func ExampleIdempotencyKey() {
+	url, stop := startNode()
+	defer stop()
+	c, _ := client.New([]string{url})
+	defer func() { _ = c.Close() }()
+	ctx := context.Background()
+
+	key := c.NewIdempotencyKey() // to be stored with the order it belongs to
+	for range 2 {                // the second time, say, after a restart
+		result, err := c.Decrease(ctx, "stock", map[string]int64{"shirts": 1}, client.IdempotencyKey(key))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(result.Outcomes[0].Counters, result.Replayed)
+	}
+	// Output:
+	// [{shirts -1}] false
+	// [{shirts -1}] true
 }
