@@ -3,9 +3,11 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -44,12 +46,18 @@ func TestCountsOnceUnderFaults(t *testing.T) {
 
 		watching, stop := context.WithCancel(t.Context())
 		var watches sync.WaitGroup
-		seen := make(map[string]*watched)
-		for _, group := range []string{"plain", "coalesced"} {
-			one := &watched{final: workers * additions}
-			seen[group] = one
-			watches.Go(func() { one.err = one.follow(watching, watcher, group) })
+		groups := []string{"plain", "coalesced"}
+		follows := func(events iter.Seq2[client.Event, error], groups ...string) {
+			watches.Go(func() {
+				if err := follow(events, workers*additions, groups...); err != nil {
+					t.Errorf("the watch of %v: %v", groups, err)
+				}
+			})
 		}
+		for _, group := range groups {
+			follows(watcher.Watch(watching, group), group)
+		}
+		follows(watcher.WatchGroups(watching, []client.Selection{{Group: groups[0]}, {Group: groups[1]}}), groups...)
 
 		var adding sync.WaitGroup
 		for group, from := range map[string]*client.Client{"plain": plain, "coalesced": coalesced} {
@@ -71,7 +79,7 @@ func TestCountsOnceUnderFaults(t *testing.T) {
 		faults := torment(t, c, over)
 		adding.Wait()
 
-		for group := range seen {
+		for _, group := range groups {
 			if value, err := plain.Counter(group, "n").Get(t.Context()); err != nil || value != workers*additions {
 				t.Errorf("%s is %d after %d additions: %v", group, value, workers*additions, err)
 			}
@@ -81,11 +89,6 @@ func TestCountsOnceUnderFaults(t *testing.T) {
 		watches.Wait()
 		giveUp.Stop()
 		stop()
-		for group, one := range seen {
-			if one.err != nil {
-				t.Errorf("the watch of %s: %v", group, one.err)
-			}
-		}
 		t.Logf("%d faults", faults)
 	})
 }
@@ -143,37 +146,33 @@ func breakConnections(c *clustertest.Cluster, over <-chan struct{}, clients ...s
 	}
 }
 
-// watched holds what a watch tells of group/n against what must have happened:
-// each change begins where the one before ended.
-type watched struct {
-	final int64
-	value int64
-	begun bool
-	err   error
-}
-
-func (w *watched) follow(ctx context.Context, c *client.Client, group string) error {
-	for e, err := range c.Watch(ctx, group) {
+// follow holds what a watch tells of the counter n of groups against what must
+// have happened: each change begins where the one before it ended. It returns
+// when all are final.
+func follow(events iter.Seq2[client.Event, error], final int64, groups ...string) error {
+	values := make(map[string]int64)
+	for e, err := range events {
+		value, begun := values[e.Group]
 		switch {
 		case err != nil:
-			return fmt.Errorf("at %d: %w", w.value, err)
-		case e.Reset != nil && w.begun:
-			return fmt.Errorf("a reset at %d, though nodes keep far more", w.value)
+			return fmt.Errorf("at %v: %w", values, err)
+		case e.Reset != nil && begun:
+			return fmt.Errorf("a reset of %s at %d, though nodes keep far more", e.Group, value)
 		case e.Reset != nil:
-			w.begun = true
+			values[e.Group] = 0
 			for _, one := range e.Reset.Counters {
-				w.value = one.Value
+				values[e.Group] = one.Value
 			}
-		case e.Value != w.value+e.Delta:
-			return fmt.Errorf("%d follows %d by %d", e.Value, w.value, e.Delta)
+		case !begun || e.Value != value+e.Delta:
+			return fmt.Errorf("in %s %d follows %d by %d", e.Group, e.Value, value, e.Delta)
 		default:
-			w.value = e.Value
+			values[e.Group] = e.Value
 		}
-		if w.value == w.final {
+		if !slices.ContainsFunc(groups, func(group string) bool { return values[group] != final }) {
 			return nil
 		}
 	}
-	return fmt.Errorf("the watch has ended at %d", w.value)
+	return fmt.Errorf("the watch has ended at %v", values)
 }
 
 // TestClusterIsLearned: a client that was given one node goes on when that one is gone.
