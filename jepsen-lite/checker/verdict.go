@@ -32,6 +32,12 @@ type Verdict struct {
 	Failed []Partition `json:"-"`
 }
 
+// Add adds a check that somebody else has made.
+func (v *Verdict) Add(result Result) {
+	v.Results = append(v.Results, result)
+	v.Outcome = worse(v.Outcome, result.Outcome)
+}
+
 // Result is what one check has come to.
 type Result struct {
 	Name    string  `json:"name"`

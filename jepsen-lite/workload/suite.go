@@ -114,6 +114,9 @@ func (s *Suite) newTraffic(name string) (traffic, error) {
 	return nil, fmt.Errorf("there is no workload %q; there are %v", name, Names())
 }
 
+// SetRate changes Config.Rate while the suite runs.
+func (s *Suite) SetRate(rate float64) { s.pace.set(rate) }
+
 // nodesInterval is how often the nodes of the present are asked for.
 const nodesInterval = 100 * time.Millisecond
 
