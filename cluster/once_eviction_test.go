@@ -25,7 +25,7 @@ func TestForgottenRequestsAreNotExecutedAgain(t *testing.T) {
 	for seed := range uint64(*seeds) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
-			s := evictionSchedule{seed: seed}
+			s := evictionSchedule{seed: seed, lasts: 75 * time.Second}
 			s.run(t)
 			for _, wrong := range s.wrong() {
 				t.Error(wrong)
@@ -41,7 +41,7 @@ func TestForgottenRequestsAreNotExecutedAgain(t *testing.T) {
 // The judgement is worth something: keys that carry no time are forgotten in the
 // order of the log, and a request under one that comes late is executed again.
 func TestEvictionScheduleNoticesLogOrder(t *testing.T) {
-	s := evictionSchedule{seed: 1, bare: true}
+	s := evictionSchedule{seed: 1, lasts: 24 * time.Second, bare: true}
 	s.run(t)
 	if len(s.wrong()) == 0 {
 		t.Error("requests were forgotten in the order of the log, and none counted twice")
@@ -51,8 +51,9 @@ func TestEvictionScheduleNoticesLogOrder(t *testing.T) {
 // evictionSchedule is clients at the full rate of the table, each with a clock
 // that is wrong in its own way, while leaders change and a node needs a snapshot.
 type evictionSchedule struct {
-	seed uint64
-	bare bool // keys carry no time
+	seed  uint64
+	lasts time.Duration // about
+	bare  bool          // keys carry no time
 
 	mu         sync.Mutex
 	requests   []*evictedRequest
@@ -85,7 +86,6 @@ func (q *evictedRequest) send(n *clustertest.Node) clustertest.Reply {
 
 const (
 	evictionClients = 13
-	evictionTime    = 75 * time.Second
 	skewMax         = 60 * time.Second
 )
 
@@ -108,7 +108,7 @@ func (s *evictionSchedule) run(t *testing.T) {
 
 // faults changes leaders, makes a node need a snapshot, and takes the power.
 func (s *evictionSchedule) faults(t *testing.T, c *clustertest.Cluster, random *rand.Rand) {
-	pause := func() { time.Sleep(evictionTime/6 + time.Duration(random.IntN(1000))*time.Millisecond) }
+	pause := func() { time.Sleep(s.lasts/6 + time.Duration(random.IntN(1000))*time.Millisecond) }
 	pause()
 	c.WaitLeader().TransferLeadership("")
 	pause()
