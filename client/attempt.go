@@ -37,7 +37,6 @@ type request struct {
 
 // reply is what a node answered.
 type reply struct {
-	status   int
 	replayed bool // the answer to an earlier attempt with the same key
 	body     []byte
 }
@@ -71,7 +70,7 @@ func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure
 		f.definite = f.definite && (times <= 1 || !r.changes)
 		return f
 	}
-	answer := &reply{status: response.StatusCode, replayed: response.Header.Get("Idempotent-Replayed") == "true", body: body}
+	answer := &reply{replayed: response.Header.Get("Idempotent-Replayed") == "true", body: body}
 	if err := r.decode(answer); err != nil {
 		return &failure{err: fmt.Errorf("%s: the reply cannot be understood: %w", to.url, err), definite: !r.changes}
 	}
@@ -94,19 +93,38 @@ const attemptTimeMin = 100 * time.Millisecond
 // send sends the request and returns what comes back, whatever its status, and
 // how many times the request went out.
 func (c *Client) send(ctx context.Context, to *endpoint, r *request) (_ *http.Response, times int32, _ *failure) {
-	// Without its header no request is understood, so what never had one written was never heard.
-	var written atomic.Int32
-	trace := &httptrace.ClientTrace{WroteHeaders: func() { written.Add(1) }}
-	request, err := c.newRequest(httptrace.WithClientTrace(ctx, trace), to, r)
+	var seen trace
+	request, err := c.newRequest(seen.in(ctx), to, r)
 	if err != nil {
 		return nil, 0, &failure{err: err, definite: true}
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, written.Load(), &failure{err: err, definite: !r.changes || written.Load() == 0}
+		return nil, 0, &failure{err: err, definite: !r.changes || seen.neverSent()}
 	}
-	return response, written.Load(), nil
+	return response, seen.written.Load(), nil
 }
+
+// trace tells what has become of a request that ended with an error.
+type trace struct {
+	dialled   atomic.Bool // a connection was looked for
+	connected atomic.Bool // there was one
+	written   atomic.Int32
+}
+
+func (t *trace) in(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { t.dialled.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		WroteHeaders: func() { t.written.Add(1) },
+	})
+}
+
+// neverSent says that there was no connection to send over. Whether something
+// was written once there is one does not matter: when the caller goes, another
+// goroutine may still be writing. A transport that does not say what it does may
+// have done anything.
+func (t *trace) neverSent() bool { return t.dialled.Load() && !t.connected.Load() }
 
 func (c *Client) newRequest(ctx context.Context, to *endpoint, r *request) (*http.Request, error) {
 	var body io.Reader

@@ -253,6 +253,23 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
+// TestForeignTransport: one that does not say whether it has sent anything may have.
+func TestForeignTransport(t *testing.T) {
+	silent := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken") })}
+	c, err := client.New(nil, client.WithHTTPClient(silent), client.WithTimeout(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := like(c); !errors.Is(err, counter.OutcomeUnknown) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestReadsAreRepeated, and a read that fails is not an unknown outcome.
 func TestReadsAreRepeated(t *testing.T) {
 	server := serve(t, reset, refuse(counter.Internal, map[string]any{"definite": true}), ok(`{"group":"room","revision":5,"modRevision":4,"counters":{"a":-9223372036854775808},"new":true}`))

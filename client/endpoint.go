@@ -204,14 +204,3 @@ func (e *endpoints) count() int {
 	defer e.mu.Unlock()
 	return len(e.list)
 }
-
-// urls returns what the client knows, for tests and messages.
-func (e *endpoints) urls() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	urls := make([]string, len(e.list))
-	for i, one := range e.list {
-		urls[i] = one.url
-	}
-	return urls
-}

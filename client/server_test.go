@@ -54,9 +54,10 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // RoundTrip answers without a network, for tests in virtual time: the script is
 // then what the client sends through.
 func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
-	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
-		trace.WroteHeaders()
-	}
+	trace := httptrace.ContextClientTrace(r.Context())
+	trace.GetConn("")
+	trace.GotConn(httptrace.GotConnInfo{})
+	trace.WroteHeaders()
 	if r.Body == nil {
 		r.Body = http.NoBody // as a server has it
 	}
