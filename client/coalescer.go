@@ -52,8 +52,8 @@ func newCoalescer(client *Client, window time.Duration) *coalescer {
 }
 
 // add is Counter.Add.
-func (c *coalescer) add(ctx context.Context, group, key string, delta int64) (int64, error) {
-	joined, at, err := c.join(name{group, key, delta < 0}, delta)
+func (c *coalescer) add(ctx context.Context, to *Counter, delta int64) (int64, error) {
+	joined, at, err := c.join(to, delta)
 	if err != nil {
 		return 0, err
 	}
@@ -77,24 +77,38 @@ func (c *coalescer) wait(ctx context.Context, joined *cell, at int) error {
 	}
 }
 
-// join adds delta to a cell of the round that gathers, and returns its place there.
-func (c *coalescer) join(n name, delta int64) (joined *cell, at int, _ error) {
+// join adds delta to a cell that is not on its way yet, and returns its place there.
+func (c *coalescer) join(to *Counter, delta int64) (joined *cell, at int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	newest := &to.up
+	if delta < 0 {
+		newest = &to.down
+	}
+	if joined = *newest; joined == nil || joined.sealed || !joined.fits(delta) {
+		if joined, err = c.cellLocked(name{to.group, to.key, delta < 0}, delta); err != nil {
+			return nil, 0, err
+		}
+		*newest = joined
+	}
+	return joined, joined.join(delta), nil
+}
+
+// cellLocked returns a cell of the round that gathers, with room for delta.
+func (c *coalescer) cellLocked(n name, delta int64) (*cell, error) {
 	if c.closed {
-		return nil, 0, errClosed()
+		return nil, errClosed()
 	}
 	if c.gather != nil {
-		if joined = c.gather.newest[n]; joined != nil && joined.fits(delta) {
-			return joined, joined.join(delta), nil
+		if one := c.gather.newest[n]; one != nil && one.fits(delta) {
+			return one, nil
 		}
 	}
 	// Who joins a cell has names that were found good when it was made.
 	if err := checkNames(n.group, []string{n.key}); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	joined = c.roomLocked().open(n)
-	return joined, joined.join(delta), nil
+	return c.roomLocked().open(n), nil
 }
 
 // roomLocked returns the round that gathers, with room for another cell.

@@ -7,11 +7,15 @@ import (
 	"tally/counter"
 )
 
-// Counter is one counter of a group. It holds nothing but names: making one
-// calls nobody, and it may be used from many goroutines at once.
+// Counter is one counter of a group. Making one calls nobody, and it may be used
+// from many goroutines at once.
 type Counter struct {
 	client     *Client
 	group, key string
+
+	// The cells that its newest additions joined, so that most are found without a
+	// look into a map. Guarded by coalescer.mu.
+	up, down *cell
 }
 
 // Counter returns a handle of one counter, which need not exist.
@@ -31,7 +35,7 @@ func (c *Client) Counter(group, key string) *Counter {
 // and returns the context's error; later it returns counter.OutcomeUnknown.
 func (c *Counter) Add(ctx context.Context, delta int64) (int64, error) {
 	if c.client.coalescer != nil {
-		return c.client.coalescer.add(ctx, c.group, c.key, delta)
+		return c.client.coalescer.add(ctx, c, delta)
 	}
 	result, err := c.client.Increase(ctx, c.group, map[string]int64{c.key: delta})
 	if err != nil {
