@@ -88,7 +88,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 // virtually makes a client whose only node follows the script, in a bubble of testing/synctest.
 func virtually(t *testing.T, s *script, options ...client.Option) *client.Client {
 	t.Helper()
-	c, err := client.New(nil, append(options, client.WithoutDiscovery(), client.WithHTTPClient(&http.Client{Transport: s}))...)
+	c, err := client.New(nil, append([]client.Option{client.WithoutDiscovery(), client.WithHTTPClient(&http.Client{Transport: s})}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

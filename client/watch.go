@@ -162,11 +162,12 @@ func (w *watch) connect(ctx context.Context, yield func(Event, error) bool) erro
 		return nil
 	}
 	defer func() { _ = response.Body.Close() }()
+	body := &patient{body: response.Body, silence: silence}
 	if response.StatusCode != http.StatusOK {
-		return w.refused(ctx, to, response)
+		return w.refused(ctx, to, response, body)
 	}
 	w.client.note(ctx, to, nil)
-	err := w.read(&patient{body: response.Body, silence: silence}, yield)
+	err := w.read(body, yield)
 	if err == errStopped {
 		return err
 	}
@@ -175,8 +176,8 @@ func (w *watch) connect(ctx context.Context, yield func(Event, error) bool) erro
 }
 
 // refused ends the watch unless the refusal will pass.
-func (w *watch) refused(ctx context.Context, to *endpoint, response *http.Response) error {
-	body, err := readBounded(response.Body, replyBytesMax)
+func (w *watch) refused(ctx context.Context, to *endpoint, response *http.Response, from io.Reader) error {
+	body, err := readBounded(from, replyBytesMax)
 	if err != nil {
 		w.client.note(ctx, to, &failure{err: err, definite: true})
 		return nil

@@ -41,7 +41,7 @@ func progress(at int) string {
 
 // told collects what a watch tells until there are so many, or an error.
 func told(c *client.Client, count int, options ...client.WatchOption) (events []string, _ error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for e, err := range c.Watch(ctx, "room", options...) {
 		if err != nil {
@@ -163,6 +163,29 @@ func TestWatchLeavesANodeThatHangs(t *testing.T) {
 	if got, err := told(c, 1); err != nil || len(got) != 1 {
 		t.Errorf("got %q, %v", got, err)
 	}
+}
+
+// TestSilentStreamIsLeft: a node sends something every ten seconds, so one that
+// does not is gone, whatever its connection says.
+func TestSilentStreamIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := virtually(t, nil, client.WithHTTPClient(&http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			text, pipe := io.Pipe()
+			go func() {
+				_, _ = io.WriteString(pipe, likes(6))
+				<-r.Context().Done()
+				_ = pipe.CloseWithError(r.Context().Err())
+			}()
+			return &http.Response{StatusCode: http.StatusOK, Body: text}, nil
+		})}))
+		started := time.Now()
+		if _, err := told(c, 2, client.After(5)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(started); took < 20*time.Second || took > 30*time.Second {
+			t.Errorf("the second connection came after %v", took)
+		}
+	})
 }
 
 // TestWatchGroups: the cursor goes back as it came, and keys with it.
