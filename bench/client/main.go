@@ -177,14 +177,18 @@ func (r *report) load(ctx context.Context, c *client.Client, names []name) ([]in
 		mu       sync.Mutex
 		failures []error
 		tallies  = make([]int64, len(names))
+		counters = make([]*client.Counter, len(names))
 	)
+	for i, n := range names {
+		counters[i] = c.Counter(n.group, n.key)
+	}
 	started := time.Now()
 	timer := time.AfterFunc(r.duration, func() { over.Store(true) })
 	defer timer.Stop()
 	for i := range r.callers {
 		of := i % len(names)
 		callers.Go(func() {
-			added, err := addUntil(ctx, c.Counter(names[of].group, names[of].key), &over, r.latencies)
+			added, err := addUntil(ctx, counters[of], &over, r.latencies)
 			mu.Lock()
 			defer mu.Unlock()
 			tallies[of] += added
