@@ -145,7 +145,7 @@ func (n *Node) join() {
 				return
 			}
 			var refused *peer.RefusedError
-			if errors.As(err, &refused) || errors.Is(err, counter.InvalidRequest) {
+			if errors.As(err, &refused) || errors.Is(err, counter.InvalidRequest) && !notReached(err) {
 				n.config.Fatal(fmt.Errorf("%w: %s does not let it join: %w", ErrNotAdmitted, address, err))
 				return
 			}
@@ -158,6 +158,13 @@ func (n *Node) join() {
 			return
 		}
 	}
+}
+
+// notReached says that the leader could not reach this node where it says it is:
+// the network may be cut just now, so that is not final.
+func notReached(err error) bool {
+	var refusal *counter.Error
+	return errors.As(err, &refusal) && refusal.Param == paramPeerAddr
 }
 
 func (n *Node) askToJoin(address string, request membersRequest) error {

@@ -31,6 +31,10 @@ const (
 	actionTransfer = "transfer"
 )
 
+// paramPeerAddr names, in a refusal, the address at which a newcomer was not
+// reached; the newcomer takes that one for passing.
+const paramPeerAddr = "peerAddr"
+
 // AddMember lets a running node into the cluster: as a non-voter first and, when
 // it has caught up with the log, as a voter. Adding a member again is harmless
 // and goes on where the last attempt stopped.
@@ -145,9 +149,12 @@ func (n *Node) add(ctx context.Context, request membersRequest) *counter.Error {
 		return counter.Errorf(counter.InvalidRequest, "%s leads this cluster and cannot be added to it", request.ID).WithParam("id")
 	}
 	hello, answer, err := n.meet(ctx, request.PeerAddr)
+	var refused *peer.RefusedError
 	switch {
+	case errors.As(err, &refused):
+		return counter.Errorf(counter.InvalidRequest, "the node at %s cannot join (%v)", request.PeerAddr, err).WithParam("id")
 	case err != nil:
-		return counter.Errorf(counter.InvalidRequest, "no node that could join answers at %s (%v); start it with --join", request.PeerAddr, err).WithParam("peerAddr")
+		return counter.Errorf(counter.InvalidRequest, "no node that could join answers at %s (%v); start it with --join", request.PeerAddr, err).WithParam(paramPeerAddr)
 	case hello.NodeID != request.ID:
 		return counter.Errorf(counter.InvalidRequest, "the node at %s is %s, not %s", request.PeerAddr, hello.NodeID, request.ID).WithParam("id")
 	case hello.CommandVersion < fsm.CommandVersion:

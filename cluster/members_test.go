@@ -51,6 +51,26 @@ func TestJoinThroughASnapshot(t *testing.T) {
 	})
 }
 
+// A newcomer that the leader does not reach waits for the network and does not
+// end itself: it is the same node that would be started again.
+func TestNewcomerOutlivesACutLink(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		n4 := c.Add("n4")
+		c.Cut(leader, n4)
+		follower := c.Others(leader, n4)[0].ID + ":9101"
+		n4.Configure(func(config *node.Config) { config.Join = []string{follower} })
+		n4.Start()
+		c.WaitFor("n4 to be told that the leader does not reach it", func() bool {
+			_, why := n4.Ready("member")
+			return strings.Contains(why, "answers at n4:9101")
+		})
+		c.Heal()
+		waitVoter(t, c, "n4")
+		mustIncrease(t, n4, 1)
+	})
+}
+
 // A node that cannot keep up stays a non-voter: as a voter it would hold back every commit.
 func TestSlowNewcomerDoesNotVote(t *testing.T) {
 	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
