@@ -12,9 +12,12 @@ import (
 // judge checks what was written down, and adds to it what the checkers cannot
 // see there: nodes that did what they must not, and what went wrong with the run.
 func judge(r *record, s settings, folder string) (checker.Verdict, error) {
-	verdict, err := checker.Check(folder, checker.Config{Floors: floors(s)})
-	if err != nil {
-		r.Troubles = append(r.Troubles, "the run cannot be checked: "+err.Error())
+	verdict := checker.Verdict{Outcome: checker.Unknown}
+	if !r.BrokenOff {
+		var err error
+		if verdict, err = checker.Check(folder, checker.Config{Floors: floors(s)}); err != nil {
+			r.Troubles = append(r.Troubles, "the run cannot be checked: "+err.Error())
+		}
 	}
 	nodes := checker.Result{Name: "nodes", Outcome: checker.Valid, Checked: r.Nodes, Violations: len(r.Violations), Findings: r.Violations,
 		Summary: "no node ended, panicked or failed to come back without a reason"}

@@ -81,7 +81,7 @@ func start() (code int, err error) {
 // prepare removes what earlier runs left, makes the run's folder and puts the
 // program under test into it.
 func prepare(s settings) (folder string, err error) {
-	found, err := proc.RemoveLeftovers()
+	found, err := proc.RemoveLeftovers(s.Out)
 	for _, what := range found {
 		fmt.Println("left by an earlier run, removed:", what)
 	}

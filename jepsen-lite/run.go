@@ -44,7 +44,9 @@ type record struct {
 	// keeps the run from having shown anything.
 	Violations []string `json:"violations"`
 	Troubles   []string `json:"troubles"`
-	Seconds    float64  `json:"seconds"`
+	// BrokenOff says that somebody ended the run before its time: it is not checked.
+	BrokenOff bool    `json:"brokenOff,omitempty"`
+	Seconds   float64 `json:"seconds"`
 }
 
 // run makes one run in a folder that has the program under test, and returns its
@@ -66,6 +68,7 @@ func run(s settings, folder, shared string) (code int, err error) {
 	if err := play(ctx, s, r, folder, kinds); err != nil {
 		r.Troubles = append(r.Troubles, err.Error())
 	}
+	r.BrokenOff = ctx.Err() != nil
 	r.Seconds = time.Since(r.Started).Seconds()
 	verdict, err := judge(r, s, folder)
 	if err := errors.Join(err, writeJSON(filepath.Join(folder, "run.json"), r)); err != nil {

@@ -20,10 +20,10 @@ const RunPrefix = "jepsen-lite-run-"
 const binaryName = "tallyd-under-test"
 
 // RemoveLeftovers finds what earlier runs have left behind although they have
-// ended: nodes that run on, and loop devices of their disks. It ends those and
-// says what it found. Runs that are still under way, which hold their folder
-// locked, are let be.
-func RemoveLeftovers() (found []string, err error) {
+// ended: nodes that run on, loop devices of their disks, and the disks in the
+// folders of runs below parent. It removes those and says what it found. Runs that
+// are still under way, which hold their folder locked, are let be.
+func RemoveLeftovers(parent string) (found []string, err error) {
 	var errs []error
 	for pid, dir := range nodesOfRuns() {
 		if Locked(dir) {
@@ -43,6 +43,15 @@ func RemoveLeftovers() (found []string, err error) {
 		device := "/dev/" + filepath.Base(filepath.Dir(filepath.Dir(file)))
 		found = append(found, fmt.Sprintf("loop device %s of %s", device, dir))
 		errs = append(errs, run("losetup", "-d", device))
+	}
+	disks, err := filepath.Glob(filepath.Join(parent, RunPrefix+"*", "disks"))
+	errs = append(errs, err)
+	for _, dir := range disks {
+		if Locked(filepath.Dir(dir)) {
+			continue
+		}
+		found = append(found, "disks in "+dir)
+		errs = append(errs, os.RemoveAll(dir))
 	}
 	return found, errors.Join(errs...)
 }
