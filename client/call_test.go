@@ -273,11 +273,11 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // TestReadsAreRepeated, and a read that fails is not an unknown outcome.
 func TestReadsAreRepeated(t *testing.T) {
 	server := serve(t, reset, refuse(counter.Internal, map[string]any{"definite": true}), ok(`{"group":"room","revision":5,"modRevision":4,"counters":{"a":-9223372036854775808},"new":true}`))
-	reading, err := dial(t, nil, server).Get(context.Background(), "room")
+	reading, err := dial(t, nil, server).Get(t.Context(), "room")
 	if err != nil || reading.Counters[0].Value != -9223372036854775808 || reading.Revision != 5 || reading.ModRevision != 4 {
 		t.Errorf("%+v, %v", reading, err)
 	}
-	_, err = dial(t, within(200*time.Millisecond), serve(t, cutOff)).Get(context.Background(), "room")
+	_, err = dial(t, within(200*time.Millisecond), serve(t, cutOff)).Get(t.Context(), "room")
 	if !errors.Is(err, client.ErrUnreachable) || errors.Is(err, counter.OutcomeUnknown) {
 		t.Errorf("got %v", err)
 	}
@@ -286,7 +286,7 @@ func TestReadsAreRepeated(t *testing.T) {
 // TestMemberChangesAreNotRepeated when they may have been made.
 func TestMemberChangesAreNotRepeated(t *testing.T) {
 	server := serve(t, refuse(counter.NoLeader, nil), reset)
-	_, err := dial(t, nil, server).RemoveMember(context.Background(), "n3")
+	_, err := dial(t, nil, server).RemoveMember(t.Context(), "n3")
 	if !errors.Is(err, counter.OutcomeUnknown) || len(server.requests()) != 2 || server.requests()[0].key() != "" {
 		t.Errorf("%v after %d requests", err, len(server.requests()))
 	}
@@ -296,7 +296,7 @@ func TestMemberChangesAreNotRepeated(t *testing.T) {
 func TestContextEnds(t *testing.T) {
 	server := serve(t, hang)
 	c := dial(t, nil, server)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for len(server.requests()) == 0 {
 			time.Sleep(time.Millisecond)
@@ -316,7 +316,7 @@ func TestContextEnds(t *testing.T) {
 // TestLongRepliesAreRefused instead of filling the memory.
 func TestLongRepliesAreRefused(t *testing.T) {
 	server := serve(t, ok(strings.Repeat(" ", 17<<20)))
-	_, err := dial(t, within(3*time.Second), server).Get(context.Background(), "room")
+	_, err := dial(t, within(3*time.Second), server).Get(t.Context(), "room")
 	if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), "bytes") {
 		t.Errorf("got %v", err)
 	}
@@ -326,7 +326,7 @@ func TestLongRepliesAreRefused(t *testing.T) {
 func TestCallsThatMakeNoSense(t *testing.T) {
 	server := serve(t, reset)
 	c := dial(t, nil, server)
-	ctx := context.Background()
+	ctx := t.Context()
 	for name, call := range map[string]func() error{
 		"no counters":        func() error { _, err := c.Set(ctx, "room", nil); return err },
 		"no keys":            func() error { _, err := c.Delete(ctx, "room"); return err },
@@ -402,9 +402,9 @@ func TestClosedClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := like(c)
-	_, addErr := c.Counter("room", "likes").Add(context.Background(), 1)
+	_, addErr := c.Counter("room", "likes").Add(t.Context(), 1)
 	var watchErr error
-	for _, err := range c.Watch(context.Background(), "room") {
+	for _, err := range c.Watch(t.Context(), "room") {
 		watchErr = err
 	}
 	for _, err := range []error{err, addErr, watchErr} {

@@ -83,12 +83,12 @@ func TestAdditionsLeaveTogether(t *testing.T) {
 	for i := range 3000 {
 		list = append(list, addition{key: fmt.Sprintf("k%d", i%3), delta: int64(i % 7)})
 	}
-	before, err := c.Get(context.Background(), "g")
+	before, err := c.Get(t.Context(), "g")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addAll(c, "g", list)
-	after, err := c.Get(context.Background(), "g")
+	after, err := c.Get(t.Context(), "g")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestUpAndDown(t *testing.T) {
 	url, stop := startNode()
 	defer stop()
 	c := gathering(t, 20*time.Millisecond, url)
-	if err := c.Counter("g", "k").Set(context.Background(), math.MaxInt64-1); err != nil {
+	if err := c.Counter("g", "k").Set(t.Context(), math.MaxInt64-1); err != nil {
 		t.Fatal(err)
 	}
 	// All of the increases come before all of the decreases or behind them; either way some fit.
@@ -127,7 +127,7 @@ func TestUpAndDown(t *testing.T) {
 			t.Error(one.err)
 		}
 	}
-	if value, err := c.Counter("g", "k").Get(context.Background()); err != nil || value != sum {
+	if value, err := c.Counter("g", "k").Get(t.Context()); err != nil || value != sum {
 		t.Errorf("the value is %d, and the callers' additions make %d: %v", value, sum, err)
 	}
 }
@@ -151,7 +151,7 @@ func TestOneThatDoesNotFitFailsAlone(t *testing.T) {
 		{math.MaxInt64 - 300, 1, slices.Repeat([]int64{1}, 1000), 300},
 	} {
 		c := gathering(t, 30*time.Millisecond, url)
-		if err := c.Counter("g", "tight").Set(context.Background(), test.start); err != nil {
+		if err := c.Counter("g", "tight").Set(t.Context(), test.start); err != nil {
 			t.Fatal(err)
 		}
 		list := []addition{{key: "free", delta: 1}}
@@ -172,7 +172,7 @@ func TestOneThatDoesNotFitFailsAlone(t *testing.T) {
 				t.Error(one.err)
 			}
 		}
-		value, err := c.Counter("g", "tight").Get(context.Background())
+		value, err := c.Counter("g", "tight").Get(t.Context())
 		if err != nil || value != sum || fitted != test.fit {
 			t.Errorf("%+v: %d fitted; the value is %d, and theirs make %d: %v", test, fitted, value, sum, err)
 		}
@@ -189,7 +189,7 @@ func TestRefusedCounterFailsAlone(t *testing.T) {
 	for i := range counter.GroupCountersMax {
 		full[fmt.Sprint(i)] = 0
 	}
-	if _, err := c.Set(context.Background(), "full", full); err != nil {
+	if _, err := c.Set(t.Context(), "full", full); err != nil {
 		t.Fatal(err)
 	}
 	var callers sync.WaitGroup
@@ -201,7 +201,7 @@ func TestRefusedCounterFailsAlone(t *testing.T) {
 		{"g", "", counter.InvalidKey}, {"..", "k", counter.InvalidGroup}, {"g", "k", nil},
 	} {
 		callers.Go(func() {
-			value, err := c.Counter(test.group, test.key).Add(context.Background(), 1)
+			value, err := c.Counter(test.group, test.key).Add(t.Context(), 1)
 			if !errors.Is(err, test.want) || test.want == nil && value != 1 {
 				t.Errorf("%s/%s: %d, %v", test.group, test.key, value, err)
 			}
@@ -221,7 +221,7 @@ func TestMoreCountersThanABatchHolds(t *testing.T) {
 	var callers sync.WaitGroup
 	for i := range 2*counter.BatchOperationsMax + 1 {
 		callers.Go(func() {
-			if value, err := c.Counter(fmt.Sprintf("g%d", i), "k").Add(context.Background(), 3); err != nil || value != 3 {
+			if value, err := c.Counter(fmt.Sprintf("g%d", i), "k").Add(t.Context(), 3); err != nil || value != 3 {
 				t.Errorf("%d, %v", value, err)
 			}
 		})

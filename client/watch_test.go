@@ -121,7 +121,7 @@ func TestWatchEnds(t *testing.T) {
 	if _, err := told(dial(t, nil, serve(t, stream(resetAt5))), 9, client.Keys("")); !errors.Is(err, counter.InvalidKey) {
 		t.Errorf("got %v", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	open := func(w http.ResponseWriter, r *http.Request) {
 		stream(resetAt5)(w, r)
@@ -193,7 +193,7 @@ func TestWatchGroups(t *testing.T) {
 	server := serve(t, stream("id: AbC\ndata: {\"cursor\":\"AbC\",\"events\":["+likesEvent(6)+"]}\n\n"), stream("id: AbD\ndata: {\"cursor\":\"AbD\",\"events\":["+likesEvent(7)+"]}\n\n"))
 	groups := []client.Selection{{Group: "room", Keys: []string{"likes"}}, {Group: "a \"b\""}}
 	var got []string
-	for e, err := range dial(t, nil, server).WatchGroups(context.Background(), groups, client.From("Abb")) {
+	for e, err := range dial(t, nil, server).WatchGroups(t.Context(), groups, client.From("Abb")) {
 		if err != nil {
 			t.Fatal(err)
 		}
