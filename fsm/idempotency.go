@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
+
+	"tally/internal/planted"
 )
 
 // idempotencyLimits bound the idempotency table. They are constants of the state
@@ -18,7 +20,7 @@ type idempotencyLimits struct {
 	agedPerCommandMax int
 
 	// ignoreKeyTimes keeps all entries in the order of log time. That is wrong,
-	// and here for the tests alone, which must notice.
+	// and here for tests alone, which must notice.
 	ignoreKeyTimes bool
 }
 
@@ -38,6 +40,7 @@ func productLimits() idempotencyLimits {
 		ageMaxMs:          IdempotencyAgeMaxMs,
 		aheadMaxMs:        IdempotencyAheadMaxMs,
 		agedPerCommandMax: idempotencyAgedPerCommandMax,
+		ignoreKeyTimes:    planted.On("table-in-log-order"),
 	}
 }
 

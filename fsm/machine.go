@@ -209,6 +209,7 @@ func (m *Machine) Restore(source io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
+	plantInRestored(restored)
 	if err := m.replace(restored); err != nil {
 		return err
 	}

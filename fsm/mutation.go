@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"tally/counter"
+	"tally/internal/planted"
 )
 
 // scratch is memory that the next mutation uses again. Nothing in it survives a mutation.
@@ -29,7 +30,9 @@ func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.
 	for i := range m.Operations {
 		operation := &m.Operations[i]
 		if refusal := s.operate(operation, &outcomes[i]); refusal != nil {
-			s.takeBack()
+			if !planted.On("half-batch") {
+				s.takeBack()
+			}
 			refusal.operation = i
 			return nil, refusal
 		}

@@ -148,6 +148,8 @@ type Config struct {
 	// Observe returns what Raft drives instead of the state machine: something
 	// that passes everything on to it and takes note. Nil, but in tests.
 	Observe func(*fsm.Machine) raft.FSM
+	// Between is put between the parts of the node. Empty, but in tests.
+	Between Between
 	// Network, OpenStorage and Clock are the world the node lives in: nil means
 	// TCP, the files in DataDir, and the machine's clock. Tests bring their own.
 	Network     peer.Network

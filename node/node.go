@@ -122,12 +122,12 @@ func (n *Node) watchConfig() watch.Config {
 func (n *Node) machineConfig() fsm.Config {
 	config := fsm.Config{
 		Logger:     n.config.Logger.Named("fsm"),
-		Publisher:  n.hub,
+		Publisher:  between(n.config.Between.Publisher, fsm.Publisher(n.hub)),
 		Fatal:      n.config.Fatal,
 		Registerer: n.config.Metrics,
 	}
 	if n.limits.mutations != nil {
-		config.Meter = n.limits.mutations
+		config.Meter = between(n.config.Between.Meter, fsm.Meter(n.limits.mutations))
 	}
 	return config
 }
@@ -176,7 +176,7 @@ func (n *Node) serve(listener net.Listener) error {
 		return err
 	}
 	handler, err := httpapi.New(httpapi.Config{
-		Backend:        n.cluster,
+		Backend:        between(n.config.Between.Backend, httpapi.Backend(n.cluster)),
 		Hub:            n.hub,
 		WatchInterval:  n.config.WatchInterval,
 		Logger:         n.config.Logger.Named("httpapi"),

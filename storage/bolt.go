@@ -11,6 +11,8 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"tally/internal/planted"
 )
 
 const (
@@ -39,6 +41,7 @@ func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
 			InitialMmapSize: boltMmapBytes,
 			NoStatistics:    true,
 		},
+		NoSync:                  planted.On("unsynced-log"),
 		MsgpackUseNewTimeFormat: true,
 	})
 	if err != nil {

@@ -6,6 +6,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/hashicorp/raft"
+
+	"tally/fsm"
 	"tally/jepsen-lite/journal"
 	"tally/node"
 )
@@ -17,6 +20,10 @@ import (
 //	JEPSEN_JOURNAL  the file to append to, away from the disk that faults are made on
 //	JEPSEN_CLOCK    a file with the milliseconds by which the wall clock is wrong
 func hook(config *node.Config, environ []string) error {
+	stand, err := plant(config)
+	if err != nil {
+		return err
+	}
 	for _, variable := range environ {
 		name, path, _ := strings.Cut(variable, "=")
 		switch name {
@@ -25,7 +32,7 @@ func hook(config *node.Config, environ []string) error {
 			if err != nil {
 				return err
 			}
-			config.Observe = j.Observe
+			config.Observe = func(m *fsm.Machine) raft.FSM { return j.Observe(stand(m)) }
 		case "JEPSEN_CLOCK":
 			config.Clock = journal.SkewedClock(path)
 		}

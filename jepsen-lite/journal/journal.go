@@ -74,14 +74,21 @@ func (j *Journal) endLine() error {
 // Close closes the file.
 func (j *Journal) Close() error { return j.file.Close() }
 
+// Machine is the state machine, or what stands for it.
+type Machine interface {
+	raft.BatchingFSM
+	// StateHash returns the hash of all state at the applied index.
+	StateHash() counter.StateHash
+}
+
 // Observe returns what Raft is to drive instead of the machine: the same, but
 // for the lines. It panics when it cannot write, because a node without a
 // journal tests nothing.
-func (j *Journal) Observe(machine *fsm.Machine) raft.FSM { return &observed{machine, j} }
+func (j *Journal) Observe(machine Machine) raft.FSM { return &observed{machine, j} }
 
 // observed is a machine that writes down what it applies. Snapshot is the machine's own.
 type observed struct {
-	*fsm.Machine
+	Machine
 	journal *Journal
 }
 
