@@ -31,7 +31,6 @@ type options struct {
 	endpoints []string
 	callers   int
 	counters  int
-	groups    int
 	window    time.Duration
 	duration  time.Duration
 	runs      int
