@@ -184,15 +184,17 @@ func orElse(text, otherwise string) string {
 }
 
 // client makes the client of one command.
-func (p *program) client() (*client.Client, error) {
-	options := []client.Option{client.WithTimeout(p.settings.Timeout)}
+func (p *program) client() (*client.Client, error) { return p.clientOf(p.settings.Endpoints) }
+
+func (p *program) clientOf(endpoints []string, options ...client.Option) (*client.Client, error) {
+	options = append(options, client.WithTimeout(p.settings.Timeout))
 	if p.settings.token != "" {
 		options = append(options, client.WithToken(p.settings.token))
 	}
 	if p.settings.User != "" {
 		options = append(options, client.WithUser(p.settings.User))
 	}
-	c, err := client.New(p.settings.Endpoints, options...)
+	c, err := client.New(endpoints, options...)
 	if err != nil {
 		return nil, usageError{err}
 	}

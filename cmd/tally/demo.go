@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,22 +59,10 @@ Pages from localhost may call the nodes from a browser.`,
 		}
 		return show(c.Context(), demo.Options{
 			Config:    demo.Config{HTTPPort: d.port, Version: version()},
-			PerSecond: d.rate, Duration: d.duration, Tally: tallyAt, In: p.Stdin, Out: p.Stdout,
+			PerSecond: d.rate, Duration: d.duration, Tally: calledAs(), Endpoints: defaultEndpoints, In: p.Stdin, Out: p.Stdout,
 		})
 	}
 	return c
-}
-
-// tallyAt is how to call tally so that it finds the nodes at the given URLs.
-func tallyAt(urls []string) string {
-	var hosts []string
-	for _, url := range urls {
-		hosts = append(hosts, strings.TrimPrefix(url, "http://"))
-	}
-	if endpoints := strings.Join(hosts, ","); endpoints != defaultEndpoints {
-		return fmt.Sprintf("TALLY_ENDPOINTS=%s %s", endpoints, calledAs())
-	}
-	return calledAs()
 }
 
 // addProcessors gives the scheduler more processors than the machine has: a

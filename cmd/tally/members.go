@@ -19,7 +19,11 @@ func (p *program) membersCommand() *cobra.Command {
   tally members -o json`,
 		Args: arguments(0, 0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.showCluster(membersDocument, func(calls *client.Client) (counter.Cluster, error) { return calls.Cluster(c.Context()) })
+			cluster, err := p.lookAt(c.Context())
+			if err != nil {
+				return err
+			}
+			return p.print(membersDocument(cluster))
 		},
 	}
 }
@@ -34,7 +38,11 @@ members with equal indexes must show equal state hashes.`,
   tally status -o yaml`,
 		Args: arguments(0, 0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return p.showCluster(statusDocument, func(calls *client.Client) (counter.Cluster, error) { return calls.Cluster(c.Context()) })
+			cluster, err := p.lookAt(c.Context())
+			if err != nil {
+				return err
+			}
+			return p.print(statusDocument(cluster))
 		},
 	}
 }
@@ -214,11 +222,26 @@ func (h *health) sentence() string {
 	return text
 }
 
-// lookAt asks for the cluster.
+// lookAt asks for the cluster. A node that sees no leader may be the one that is
+// cut off, so then the other endpoints are asked too.
 func (p *program) lookAt(ctx context.Context) (cluster counter.Cluster, err error) {
 	err = p.with(func(calls *client.Client) error {
 		cluster, err = calls.Cluster(ctx)
 		return err
 	})
-	return cluster, err
+	if err != nil || cluster.Leader != nil {
+		return cluster, err
+	}
+	for _, endpoint := range p.settings.Endpoints {
+		calls, err := p.clientOf([]string{endpoint}, client.WithoutDiscovery())
+		if err != nil {
+			return cluster, err
+		}
+		other, err := calls.Cluster(ctx)
+		_ = calls.Close() // it has nothing under way
+		if err == nil && other.Leader != nil {
+			return other, nil
+		}
+	}
+	return cluster, nil
 }

@@ -128,24 +128,16 @@ func (c *control) verdict(ctx context.Context) (string, error) {
 
 // String is the verdict in a sentence.
 func (v Verdict) String() string {
-	if len(v.Values) == 0 {
-		return fmt.Sprintf("%d changes were acknowledged; no node can be read now: are two of three running?", v.Acknowledged)
+	nodes := fmt.Sprintf("each of %d nodes", len(v.Values))
+	switch {
+	case len(v.Values) == 0:
+		return fmt.Sprintf("%d changes acknowledged; no node can be read now: are two of three running?", v.Acknowledged)
+	case !v.Exact:
+		return fmt.Sprintf("NOT EXACT: %d changes acknowledged; the nodes count %v", v.Acknowledged, v.Values)
+	case len(v.Values) == 1:
+		nodes = "1 node"
 	}
-	values := make(map[int64]int)
-	for _, value := range v.Values {
-		values[value]++
-	}
-	if v.Exact {
-		return fmt.Sprintf("exact: %d changes were acknowledged, and %d is what %s", v.Acknowledged, v.Acknowledged, readers(len(v.Values)))
-	}
-	return fmt.Sprintf("NOT EXACT: %d changes were acknowledged; the nodes read %v", v.Acknowledged, v.Values)
-}
-
-func readers(count int) string {
-	if count == 1 {
-		return "the 1 running node reads"
-	}
-	return fmt.Sprintf("each of the %d running nodes reads", count)
+	return fmt.Sprintf("exact: %d changes acknowledged, %d counted on %s", v.Acknowledged, v.Acknowledged, nodes)
 }
 
 // final lets paused nodes go on and starts killed ones, so that all three are

@@ -214,7 +214,7 @@ func TestPlainDemo(t *testing.T) {
 	var out bytes.Buffer
 	script := "wait 300ms\nkill leader\nwait 2s\nstart\nnonsense\ncheck\nquit\n"
 	err := RunPlain(t.Context(), Options{
-		Config: Config{TempDir: t.TempDir()}, PerSecond: 100, Tally: func([]string) string { return "tally" },
+		Config: Config{TempDir: t.TempDir()}, PerSecond: 100, Tally: "tally",
 		In: strings.NewReader(script), Out: &out,
 	})
 	if err != nil {
@@ -231,7 +231,7 @@ func TestPlainDemoEndsByItself(t *testing.T) {
 	var out bytes.Buffer
 	begin := time.Now()
 	err := RunPlain(t.Context(), Options{
-		Config: Config{TempDir: t.TempDir()}, PerSecond: 100, Tally: func([]string) string { return "tally" }, Duration: 2 * time.Second,
+		Config: Config{TempDir: t.TempDir()}, PerSecond: 100, Tally: "tally", Duration: 2 * time.Second,
 		In: strings.NewReader(""), Out: &out,
 	})
 	if err != nil || !strings.Contains(out.String(), "exact: ") {

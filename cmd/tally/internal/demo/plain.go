@@ -18,9 +18,9 @@ type Options struct {
 	PerSecond float64
 	// Duration ends the demo by itself, counted from when the nodes run; 0 does not.
 	Duration time.Duration
-	// Tally is how to call tally so that it finds the nodes, for what is printed to
-	// be tried. It is called when the nodes' URLs are known.
-	Tally func(urls []string) string
+	// Tally is how this program is called, for what is printed to be tried, and
+	// Endpoints where it looks for nodes unless it is told otherwise.
+	Tally, Endpoints string
 	// In is where lines or keys come from, Out where the demo is shown.
 	In  io.Reader
 	Out io.Writer
@@ -51,7 +51,7 @@ func RunPlain(ctx context.Context, o Options) (err error) {
 		out.print(farewell)
 	}()
 
-	out.print(intro(o.Tally(cluster.URLs()), cluster))
+	out.print(o.intro(cluster))
 	out.print("Type: " + commandHelp)
 	c := &control{cluster: cluster, writers: writers}
 	err = o.converse(ctx, c, out)
@@ -149,28 +149,35 @@ func (l *lines) say(text string) { l.print(time.Now().Format("15:04:05.00") + " 
 const farewell = "The nodes have stopped and their files are removed."
 
 // intro says where the cluster is and what to try.
-func intro(tally string, c *Cluster) string {
+func (o *Options) intro(c *Cluster) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nThree nodes run in this process; any of them answers:\n\n")
 	for i, url := range c.URLs() {
 		fmt.Fprintf(&b, "  %s  %s\n", c.IDs()[i], url)
 	}
 	fmt.Fprintf(&b, "\nTry in another terminal:\n\n")
-	for _, line := range toTry(tally, c.URLs()) {
+	for _, line := range o.toTry(c) {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}
 	fmt.Fprintf(&b, "\nFiles of the nodes, removed at the end: %s\n", c.Dir())
 	return b.String()
 }
 
-func toTry(tally string, urls []string) []string {
-	return []string{
-		tally + " increase room likes",
-		tally + " watch room",
-		tally + " top",
-		fmt.Sprintf("curl -X POST %s/v1/groups/room/counters/likes/increase", urls[0]),
-		fmt.Sprintf("curl %s/v1/groups/room/counters", urls[len(urls)-1]),
+// toTry are lines to paste into another terminal.
+func (o *Options) toTry(c *Cluster) []string {
+	var lines, addrs []string
+	for _, m := range c.members {
+		addrs = append(addrs, m.httpAddr)
 	}
+	if endpoints := strings.Join(addrs, ","); endpoints != o.Endpoints {
+		lines = append(lines, "export TALLY_ENDPOINTS="+endpoints)
+	}
+	return append(lines,
+		o.Tally+" increase room likes",
+		o.Tally+" watch room",
+		o.Tally+" top",
+		fmt.Sprintf("curl -X POST %s/v1/groups/room/counters/likes/increase", c.members[0].url()),
+	)
 }
 
 // progress and exactness are how the writers are doing, each in a sentence.

@@ -54,7 +54,7 @@ func RunScreen(ctx context.Context, o Options) (err error) {
 
 // show runs the screen until its end.
 func (o *Options) show(ctx context.Context, c *control, said <-chan string) error {
-	program := tea.NewProgram(newScreen(ctx, c, o.Tally(c.cluster.URLs())), tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithAltScreen(), tea.WithoutSignalHandler())
+	program := tea.NewProgram(newScreen(ctx, c, o.toTry(c.cluster)), tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithAltScreen(), tea.WithoutSignalHandler())
 	over := make(chan struct{})
 	forwarded := make(chan error, 1)
 	go func() {
@@ -111,10 +111,10 @@ type screen struct {
 	width, height int
 }
 
-func newScreen(ctx context.Context, c *control, tally string) screen {
+func newScreen(ctx context.Context, c *control, toTry []string) screen {
 	return screen{
 		ctx: ctx, control: c, ids: c.cluster.IDs(), urls: c.cluster.URLs(),
-		toTry: toTry(tally, c.cluster.URLs()), width: 100, height: 30,
+		toTry: toTry, width: 100, height: 30,
 	}
 }
 
@@ -246,9 +246,9 @@ func (s screen) foot() string {
 	for _, line := range s.toTry {
 		fmt.Fprintf(&b, "    %s\n", line)
 	}
-	keys := "\u2191\u2193 l(eader) choose  k kill  p pause/resume  s start  t hand it the lead  c check  q quit"
+	keys := "\u2191\u2193 choose  l leader  k kill  p pause  s start  t lead  c check  q quit"
 	if s.busy > 0 {
-		keys += "  (working)"
+		keys += " ..."
 	}
 	fmt.Fprintf(&b, "\n  %s", keys)
 	return b.String()
@@ -262,13 +262,14 @@ func (s screen) writeNodes(out io.Writer) {
 	}
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  NODE\tSTATE\tROLE\tTERM\tAPPLIED\tBEHIND\tSTATE HASH\tCLIENTS")
+	fmt.Fprintln(table, "  NODE\tSTATE\tROLE\tTERM\tAPPLIED\tLAG\tCLIENTS\tSTATE HASH")
 	for i, id := range s.ids {
 		pointer := " "
 		if i == s.chosen {
 			pointer = ">"
 		}
-		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\n", pointer, id, s.view.States[id], s.columns(id, committed), s.urls[i])
+		role, hash := s.columns(id, committed)
+		fmt.Fprintf(table, "%s %s\t%s\t%s\t%s\t%s\n", pointer, id, s.view.States[id], role, strings.TrimPrefix(s.urls[i], "http://"), hash)
 	}
 	_ = table.Flush() // a builder takes everything
 	for i, line := range strings.SplitAfter(text.String(), "\n") {
@@ -282,16 +283,20 @@ func (s screen) writeNodes(out io.Writer) {
 	}
 }
 
-// columns are what the cluster says of a node: role, term, applied, behind, hash.
-func (s screen) columns(id string, committed uint64) string {
+// hashDigits are enough of a state hash to see that two are equal.
+const hashDigits = 8
+
+// columns are what the cluster says of a node: role, term, applied and lag, then
+// the state hash.
+func (s screen) columns(id string, committed uint64) (role, hash string) {
 	i := slices.IndexFunc(s.view.Members, func(m counter.Member) bool { return m.ID == id })
 	if i < 0 || !s.view.Members[i].Reachable || s.view.States[id] != Running {
-		return "-\t-\t-\t-\t-"
+		return "-\t-\t-\t-", "-"
 	}
 	m := s.view.Members[i]
-	hash := "-"
+	hash = "-"
 	if m.StateHash != nil {
-		hash = fmt.Sprintf("%s @ %d", m.StateHash.Hash, m.StateHash.Index)
+		hash = fmt.Sprintf("%s @ %d", m.StateHash.Hash[:min(hashDigits, len(m.StateHash.Hash))], m.StateHash.Index)
 	}
-	return fmt.Sprintf("%s\t%d\t%d\t%d\t%s", m.Role, s.view.Term, m.AppliedIndex, committed-min(committed, m.AppliedIndex), hash)
+	return fmt.Sprintf("%s\t%d\t%d\t%d", m.Role, s.view.Term, m.AppliedIndex, committed-min(committed, m.AppliedIndex)), hash
 }

@@ -43,7 +43,7 @@ func row(s screen, id string) string {
 
 func TestKeysActOnTheChosenNode(t *testing.T) {
 	f := open(t)
-	s := newScreen(t.Context(), f.control, "tally")
+	s := newScreen(t.Context(), f.control, []string{"tally watch room"})
 	s = settle(t, s, s.look())
 	for _, id := range s.ids {
 		if !strings.Contains(row(s, id), "running") {
@@ -96,7 +96,7 @@ func TestKeysActOnTheChosenNode(t *testing.T) {
 
 func TestScreenFitsItsTerminal(t *testing.T) {
 	f := open(t)
-	s := newScreen(t.Context(), f.control, "tally")
+	s := newScreen(t.Context(), f.control, []string{"tally watch room"})
 	for range 200 {
 		next, _ := s.Update(saidMsg{text: strings.Repeat("something happened ", 20)})
 		s = next.(screen)
@@ -106,6 +106,9 @@ func TestScreenFitsItsTerminal(t *testing.T) {
 	lines := strings.Split(s.View(), "\n")
 	if len(lines) > 28 {
 		t.Errorf("%d lines on a terminal of 28:\n%s", len(lines), s.View())
+	}
+	if !strings.Contains(s.View(), "q quit") {
+		t.Error("the keys are cut off")
 	}
 	for _, line := range lines {
 		if n := len([]rune(line)); n > 80 {
