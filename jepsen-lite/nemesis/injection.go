@@ -66,7 +66,7 @@ func (i *Injection) heal() error {
 		last := len(i.heals) - 1
 		f := i.heals[last]
 		i.heals = i.heals[:last]
-		errs = append(errs, f())
+		errs = append(errs, attempt(f))
 	}
 	return errors.Join(errs...)
 }

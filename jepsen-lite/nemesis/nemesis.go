@@ -117,7 +117,7 @@ func (n *nemesis) playOne(ctx context.Context, kind Kind, with string, random *r
 		n.Recorder.Fault(history.Fault{Kind: kind.Name, Phase: history.Begin, Targets: targets, Detail: detail})
 	}
 	err := attempt(func() error { return kind.Inject(i) })
-	err = errors.Join(err, attempt(i.heal))
+	err = errors.Join(err, i.heal())
 
 	fault.Targets, fault.Detail, fault.Proof, fault.End = i.targets, i.detail, i.proof(), n.Clock()
 	if ctx.Err() != nil {
