@@ -102,7 +102,9 @@ func (v *finding) trouble(code int, format string, arguments ...any) {
 
 func (v *finding) line() string {
 	word := map[int]string{checkOK: "OK", checkWarning: "WARNING", checkCritical: "CRITICAL"}[v.code]
-	return fmt.Sprintf("TALLY %s - %s | %s", word, strings.Join(append(v.troubles, v.sentence), "; "), strings.Join(v.performance, " "))
+	// One line, in which the bar begins the performance data.
+	text := strings.NewReplacer("\n", " ", "|", "/").Replace(strings.Join(append(v.troubles, v.sentence), "; "))
+	return fmt.Sprintf("TALLY %s - %s | %s", word, text, strings.Join(v.performance, " "))
 }
 
 func (k *checking) judge(h health) finding {

@@ -11,7 +11,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // heard keeps what the demo says.
 type heard struct {
@@ -190,6 +194,55 @@ func TestWrongCountsAreNoticed(t *testing.T) {
 	}
 	if err := f.do(t.Context(), "check"); !errors.Is(err, errNotExact) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOldKeysAreSettledByLooking: a change whose key has expired was made or was not.
+func TestOldKeysAreSettledByLooking(t *testing.T) {
+	f := open(t)
+	f.more()
+	for range cap(f.writers.turns) {
+		<-f.writers.turns
+	}
+	before := f.writers.Tally().Acknowledged
+	if !f.writers.lookedUp("likes") || f.writers.Tally().Acknowledged != before {
+		t.Error("a change that was not made counts")
+	}
+	if _, err := f.writers.client.Increase(t.Context(), Group, map[string]int64{"likes": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if !f.writers.lookedUp("likes") || f.writers.Tally().Acknowledged != before+1 {
+		t.Error("a change that was made does not count")
+	}
+	for range cap(f.writers.turns) {
+		f.writers.turns <- struct{}{}
+	}
+	f.exact()
+	if !expired("00000000-0001-7000-8000-000000000000") || expired(f.writers.client.NewIdempotencyKey()) {
+		t.Error("the age of a key is misread")
+	}
+}
+
+// TestNodeThatEndsItselfEndsTheDemo, as its process would.
+func TestNodeThatEndsItselfEndsTheDemo(t *testing.T) {
+	f := open(t)
+	disk := errors.New("the disk is gone")
+	m := f.cluster.members[1]
+	f.cluster.nodeFailed(m, m.network, disk)
+	var out bytes.Buffer
+	o := Options{In: strings.NewReader(""), Out: &out}
+	if err := o.converse(t.Context(), f.control, &lines{out: &out}); !errors.Is(err, disk) || !strings.Contains(err.Error(), "n2") {
+		t.Errorf("got %v", err)
+	}
+	// A node that was killed may complain.
+	f.must("kill n3")
+	cut := newNetwork()
+	cut.Cut()
+	f.cluster.nodeFailed(f.cluster.members[2], cut, disk)
+	select {
+	case err := <-f.cluster.Failed():
+		t.Errorf("a killed node ended the demo: %v", err)
+	default:
 	}
 }
 

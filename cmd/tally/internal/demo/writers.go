@@ -111,8 +111,9 @@ func (w *Writers) increase(key string) {
 		case err == nil:
 			w.answered(key, result.Outcomes[0].Counters[0].Value)
 			return
-		case errors.Is(err, counter.OutcomeUnknown) && w.expired(once):
-			// The key is too old to settle anything, so look: nobody else counts here.
+		case errors.Is(err, counter.IdempotencyKeyExpired), errors.Is(err, counter.OutcomeUnknown) && expired(once):
+			// The key is too old to settle anything, and what is still on its way
+			// under it will be refused. So look: nobody else counts here.
 			if w.lookedUp(key) {
 				return
 			}
@@ -123,11 +124,13 @@ func (w *Writers) increase(key string) {
 	}
 }
 
-// expired tells whether the cluster no longer takes the key: it remembers keys
-// for ten minutes.
-func (w *Writers) expired(key string) bool {
+// keysExpire is longer than the cluster takes a key: ten minutes.
+const keysExpire = 11 * time.Minute
+
+// expired tells whether the cluster no longer takes the key.
+func expired(key string) bool {
 	id, ok := counter.ParseUUIDv7(key)
-	return ok && time.Since(time.UnixMilli(id.TimeMs())) > 9*time.Minute
+	return ok && time.Since(time.UnixMilli(id.TimeMs())) > keysExpire
 }
 
 // lookedUp settles a change by reading its counter.

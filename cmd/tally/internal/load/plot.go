@@ -26,7 +26,7 @@ func (r *Report) WritePlot(out io.Writer, title string) error {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="13">`+"\n", plotWidth, plotHeight)
 	fmt.Fprintf(&b, `<rect width="%g" height="%g" fill="#fff"/>`+"\n", plotWidth, plotHeight)
 	fmt.Fprintf(&b, `<text x="%g" y="24" font-size="16">%s</text>`+"\n", plotLeft, html.EscapeString(title))
-	fmt.Fprintf(&b, `<text x="%g" y="44" fill="#555">%s</text>`+"\n", plotLeft, html.EscapeString(r.caption()))
+	fmt.Fprintf(&b, `<text x="%g" y="44" font-size="12" fill="#555">%s</text>`+"\n", plotLeft, html.EscapeString(r.caption()))
 	p.axes(&b)
 	points := make([]string, len(r.Percentiles))
 	for i, point := range r.Percentiles {
@@ -40,7 +40,7 @@ func (r *Report) WritePlot(out io.Writer, title string) error {
 func (r *Report) caption() string {
 	pace := fmt.Sprintf("closed loop, %d under way", r.Workers)
 	if r.Loop == "open" {
-		pace = fmt.Sprintf("open loop, %g/s asked for, latency from when each was due", r.Rate)
+		pace = fmt.Sprintf("open loop, %g/s due and timed from then", r.Rate)
 	}
 	return fmt.Sprintf("%s; %.0f/s acknowledged for %.0f s; %d failed, %d not sent", pace, r.PerSecond, r.Seconds, r.Failed, r.NotSent)
 }
