@@ -102,11 +102,12 @@ func Lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// Locked says whether a run is under way in a folder.
+// Locked says whether a run is under way in a folder, or may be: that of somebody
+// else cannot be looked at.
 func Locked(dir string) bool {
 	f, err := os.Open(lockPath(dir))
 	if err != nil {
-		return false
+		return !errors.Is(err, os.ErrNotExist)
 	}
 	defer f.Close()
 	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil

@@ -5,9 +5,11 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,9 +39,11 @@ func (n *loopback) attach(m *Machine, number int) (err error) {
 	m.host = fmt.Sprintf("127.77.%d.%d", os.Getpid()%200+1, 10+number)
 	m.http, m.listen = hostPort(m.host, httpPort), hostPort(m.host, peerPort+1)
 	m.peer = hostPort(m.host, peerPort)
-	p, err := proxy.Open(proxy.Config{Listen: m.peer, Target: m.listen, Judge: func(from net.Addr) proxy.Conditions {
-		return n.judge(from, m)
-	}})
+	p, err := proxy.Open(proxy.Config{
+		Listen: m.peer, Target: m.listen,
+		Judge:    func(from net.Addr) proxy.Conditions { return n.judge(from, m) },
+		Withheld: func(from net.Addr, way proxy.Direction) { n.withheld(from, m, way) },
+	})
 	if err != nil {
 		return err
 	}
@@ -70,6 +74,21 @@ func (n *loopback) judge(from net.Addr, to *Machine) proxy.Conditions {
 		}
 	}
 	return sum
+}
+
+// withheld takes note of a link that has felt a cut.
+func (n *loopback) withheld(from net.Addr, to *Machine, way proxy.Direction) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	link := Link{n.ownerLocked(from), to}
+	if way == proxy.Back {
+		link = Link{to, link.From}
+	}
+	for set := range n.active {
+		if set.cut && slices.Contains(set.links, link) {
+			set.felt[link.String()+" reads withheld:"]++
+		}
+	}
 }
 
 // ownerLocked finds the machine whose node has a socket with a local address:
@@ -132,6 +151,7 @@ type conditionSet struct {
 	conditions proxy.Conditions
 	cut        bool                     // a stall in the direction of the link, whoever dialed
 	before     map[*Machine]proxy.Stats // when it began
+	felt       Evidence                 // of a cut, by link
 }
 
 func (s *conditionSet) combine(sum proxy.Conditions, way proxy.Direction) proxy.Conditions {
@@ -149,7 +169,7 @@ func (n *loopback) begin(s *conditionSet) Disturbance {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.network = n
-	s.before = map[*Machine]proxy.Stats{}
+	s.before, s.felt = map[*Machine]proxy.Stats{}, Evidence{}
 	for m, p := range n.proxies {
 		s.before[m] = p.Stats()
 	}
@@ -181,6 +201,9 @@ func (n *loopback) disturb(links []Link, conditions proxy.Conditions) (Disturban
 func (s *conditionSet) Evidence() (Evidence, error) {
 	s.network.mu.Lock()
 	defer s.network.mu.Unlock()
+	if s.cut {
+		return maps.Clone(s.felt), nil
+	}
 	found := Evidence{}
 	for m, before := range s.before {
 		now := s.network.proxies[m].Stats()

@@ -59,6 +59,7 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 	judge    func(net.Addr) Conditions
+	withheld func(net.Addr, Direction)
 
 	life   context.Context
 	cancel context.CancelFunc
@@ -75,6 +76,9 @@ type Config struct {
 	// Judge says what happens to the connection that comes from an address. It is
 	// asked again for every piece of bytes, so that conditions may change.
 	Judge func(from net.Addr) Conditions
+	// Withheld, if it is not nil, is told when a stall keeps something that comes
+	// from an address, or goes there, from its receiver.
+	Withheld func(from net.Addr, way Direction)
 }
 
 // Open starts to listen.
@@ -83,7 +87,7 @@ func Open(config Config) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy to %s: %w", config.Target, err)
 	}
-	p := &Proxy{listener: listener, target: config.Target, judge: config.Judge, connections: map[*connection]bool{}}
+	p := &Proxy{listener: listener, target: config.Target, judge: config.Judge, withheld: config.Withheld, connections: map[*connection]bool{}}
 	p.life, p.cancel = context.WithCancel(context.Background())
 	p.group.Go(p.accept)
 	return p, nil
@@ -293,6 +297,9 @@ func (c *connection) waitOutStall(way Direction) bool {
 	for counted := false; c.stalled(way); {
 		if !counted {
 			c.proxy.count(func(s *Stats) { s.Withheld++ })
+			if c.proxy.withheld != nil {
+				c.proxy.withheld(c.client.RemoteAddr(), way)
+			}
 			counted = true
 		}
 		if !c.pause(20 * time.Millisecond) {
