@@ -138,13 +138,14 @@ export class Chat {
     const { groupID } = options ?? {}
     checkGroup(groupID)
     this.#requireReady()
-    const already = this.#following.hasJoined(groupID)
+    const { already, watched, undo } = this.#following.join(groupID)
     const scope = this.#begin(options)
     try {
-      await within(scope, this.#following.join(groupID))
+      await scope.wait(watched)
     } catch (error) {
-      if (!already) this.#following.quit(groupID)
-      throw error
+      undo()
+      if (scope.timedOut) throw new TallyError('timeout', 'the group could not be watched in time')
+      throw scope.signal.aborted ? givenUp(error) : error
     } finally {
       this.#end(scope)
     }
@@ -269,7 +270,7 @@ export class Chat {
     const scope = this.#begin(options)
     const first = new Scope([scope.signal], WATCH_FIRST_MS)
     try {
-      await within(first, this.#following.called(groupIDs)).catch(() => {})
+      await first.wait(this.#following.called(groupIDs)).catch(() => {})
       return await this.#caller.call(request, identity, scope, options.idempotencyKey)
     } finally {
       first.end()
@@ -376,22 +377,4 @@ function identityOf(userID, token) {
 
 function notReady() {
   return new TallyError('not_ready', 'the client was destroyed or is logged out; log in first', { code: SDK_NOT_READY })
-}
-
-/**
- * Waits for a promise as long as the scope lasts.
- *
- * @template T
- * @param {Scope} scope
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
- */
-function within(scope, promise) {
-  const { signal } = scope
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(scope.timedOut ? new TallyError('timeout', 'the group could not be watched in time') : givenUp(signal.reason))
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop)
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

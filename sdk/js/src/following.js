@@ -8,8 +8,8 @@ import { WATCHED_GROUPS_MAX } from './watch.js'
 export class Following {
   #watch
   #listening = false
-  /** @type {Set<string>} */
-  #joined = new Set()
+  /** @type {Map<string, symbol>} with what tells one membership from a later one */
+  #joined = new Map()
   /** @type {Set<string>} the latest last */
   #called = new Set()
 
@@ -18,22 +18,24 @@ export class Following {
     this.#watch = watch
   }
 
-  /** @param {string} groupID */
-  hasJoined(groupID) {
-    return this.#joined.has(groupID)
-  }
-
   /**
+   * Joins a group. `watched` is resolved once every later change will be heard of;
+   * `undo` takes this join back, and no other.
+   *
    * @param {string} groupID
-   * @returns {Promise<void>} resolved once every later change will be heard of
    */
   join(groupID) {
-    if (!this.#joined.has(groupID) && this.#joined.size >= WATCHED_GROUPS_MAX) {
+    const already = this.#joined.has(groupID)
+    if (!already && this.#joined.size >= WATCHED_GROUPS_MAX) {
       throw TallyError.refused('invalid_request', `a client joins ${WATCHED_GROUPS_MAX} groups at most; quit one, or create another client`)
     }
-    this.#joined.add(groupID)
+    const membership = this.#joined.get(groupID) ?? Symbol(groupID)
+    this.#joined.set(groupID, membership)
     this.#makeRoom()
-    return this.#watch.add(groupID)
+    const undo = () => {
+      if (!already && this.#joined.get(groupID) === membership) this.quit(groupID)
+    }
+    return { already, watched: this.#watch.add(groupID), undo }
   }
 
   /** @param {string} groupID */
@@ -44,7 +46,7 @@ export class Following {
   }
 
   quitAll() {
-    for (const groupID of [...this.#joined, ...this.#called]) this.quit(groupID)
+    for (const groupID of [...this.#joined.keys(), ...this.#called]) this.quit(groupID)
   }
 
   /**

@@ -30,7 +30,7 @@ export async function send(endpoint, request, headers, signal, timeoutMs) {
   try {
     const response = await open(endpoint, request, headers, scope)
     try {
-      const reply = JSON.parse(await response.text())
+      const reply = JSON.parse(await scope.wait(response.text()))
       if (request.accepts(reply)) return reply
     } catch (cause) {
       throw broken(cause, endpoint, request, scope)
@@ -53,16 +53,16 @@ export async function send(endpoint, request, headers, signal, timeoutMs) {
 export async function open(endpoint, request, headers, scope) {
   let response, text
   try {
-    response = await fetch(endpoint + request.path, {
+    response = await scope.wait(fetch(endpoint + request.path, {
       method: request.method,
       headers: request.body === undefined ? headers : { ...headers, 'Content-Type': 'application/json' },
       body: request.body,
       signal: scope.signal,
       cache: 'no-store', // a read is never answered from this side
       redirect: 'error', // nodes never redirect, and a POST would arrive as a GET
-    })
+    }))
     if (response.ok) return response
-    text = await response.text()
+    text = await scope.wait(response.text())
   } catch (cause) {
     throw broken(cause, endpoint, request, scope)
   }

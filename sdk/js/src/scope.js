@@ -49,6 +49,24 @@ export class Scope {
     this.#timer = setTimeout(() => this.abort(new TimeOver(`${ms} ms are over`)), ms)
   }
 
+  /**
+   * Waits for a promise, and no longer than this lasts, whether or not what is
+   * behind the promise heeds the signal. Rejects with the signal's reason then.
+   *
+   * @template T
+   * @param {Promise<T>} promise
+   * @returns {Promise<T>}
+   */
+  wait(promise) {
+    const { signal } = this
+    return new Promise((resolve, reject) => {
+      const stop = () => reject(signal.reason)
+      if (signal.aborted) stop()
+      signal.addEventListener('abort', stop)
+      promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    })
+  }
+
   end() {
     clearTimeout(this.#timer)
     this.#end.abort()

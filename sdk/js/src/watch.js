@@ -295,7 +295,7 @@ export class Watch {
       scope.extend(this.#config.silenceMs ?? SILENCE_MS)
       let chunk
       try {
-        chunk = await chunks.read()
+        chunk = await scope.wait(chunks.read())
       } catch (cause) {
         if (scope.timedOut) throw new TallyError('timeout', 'the stream has gone silent', { cause })
         return

@@ -184,6 +184,18 @@ test('a join that takes too long or is given up is undone', async (t) => {
   assert.equal((await tim.joinGroup({ groupID: 'g' })).data.status, TIM.TYPES.JOIN_STATUS_SUCCESS)
 })
 
+test('a join after a quit is not undone by the join before it', async (t) => {
+  const node = await FakeNode.start(t, [], silence)
+  const tim = TIM.create({ baseURL: node.url })
+  t.after(() => tim.destroy())
+  const first = assert.rejects(tim.joinGroup({ groupID: 'g' }), { reason: 'aborted' })
+  await tim.quitGroup('g')
+  const second = tim.joinGroup({ groupID: 'g' })
+  await first
+  node.otherwise = json({ cursor: 'c', events: [state('g', {})] })
+  assert.equal((await second).data.status, TIM.TYPES.JOIN_STATUS_SUCCESS)
+})
+
 test('quitting in a handler ends what it hears of the group at once', async (t) => {
   const node = await FakeNode.start(t, [
     json({ cursor: 'c1', events: [state('g', {})] }),
