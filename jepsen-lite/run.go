@@ -95,7 +95,7 @@ func introduce(r *record, s settings, folder, shared string, kinds []nemesis.Kin
 // has shown nothing; what nodes did wrong is in the record.
 func play(ctx context.Context, s settings, r *record, folder string, kinds []nemesis.Kind) (err error) {
 	cluster, err := proc.Open(proc.Config{
-		Dir: folder, Binary: proc.BinaryPath(folder), Flags: nodeFlags(),
+		Dir: folder, Binary: proc.BinaryPath(folder), Flags: s.nodeFlags(),
 		Machines: s.Nodes, DiskBytes: s.DiskMiB << 20, Can: r.Can,
 	})
 	if err != nil {

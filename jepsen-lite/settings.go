@@ -34,6 +34,7 @@ type settings struct {
 	Together  float64
 	EveryKind bool
 	Binary    string
+	NodeFlags []string
 	DiskMiB   int64
 	List      bool
 }
@@ -55,11 +56,13 @@ func parseSettings(args []string) (s settings, err error) {
 	f.Float64Var(&s.Together, "together", 0.3, "share of the turns in which two faults are made at once")
 	f.BoolVar(&s.EveryKind, "every-kind", false, "the run counts only if every possible kind of fault was proved at least once")
 	f.StringVar(&s.Binary, "binary", "", "`file` of a test build of tallyd; the default is to build it")
+	nodeFlags := f.String("node-flags", "", "more flags for every tallyd, with spaces between them, such as \"--log-store wal\"")
 	f.Int64Var(&s.DiskMiB, "disk-mib", 128, "size of each node's disk, in MiB")
 	f.BoolVar(&s.List, "list", false, "list the kinds of fault and the workloads, and end")
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
+	s.NodeFlags = strings.Fields(*nodeFlags)
 	if f.NArg() > 0 {
 		return s, fmt.Errorf("%q is no flag", f.Arg(0))
 	}
@@ -140,11 +143,11 @@ func floors(s settings) checker.Floors {
 
 // nodeFlags makes everything small, so that what happens once a day elsewhere
 // happens all the time here: snapshots, logs that are cut, disks that fill up.
-func nodeFlags() []string {
-	return []string{
+func (s settings) nodeFlags() []string {
+	return append([]string{
 		"--snapshot-threshold", "300", "--snapshot-interval", "500ms", "--trailing-logs", "100",
 		"--disk-reserve-bytes", fmt.Sprint(8 << 20), "--log-level", "info", "--log-format", "text",
-	}
+	}, s.NodeFlags...)
 }
 
 // putBinary puts the program under test into the folder of the run: the one that
