@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tally/jepsen-lite/history"
+	"tally/jepsen-lite/journal"
 )
 
 // The names in a run's folder.
@@ -36,6 +37,13 @@ func Check(dir string, config Config) (Verdict, error) {
 		return Verdict{Outcome: Unknown}, fmt.Errorf("read the journals: %w", err)
 	}
 	return judge(h, log, *journals, config), nil
+}
+
+// Judge returns the verdict on a run that is in memory: the history, and the lines
+// of each node's journal by its ID.
+func Judge(h *history.History, journals map[string][]journal.Line, config Config) Verdict {
+	result := newResult("journals")
+	return judge(h, collectLog(journals, result), *result, config)
 }
 
 // judge runs all checks.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,9 +99,29 @@ func loadLog(dir string, result *Result) (*committedLog, error) {
 		}
 	}
 	r.finish()
-	result.Checked = r.lines
-	result.summarize("%d nodes wrote %d lines about %d entries, in %d stretches", len(paths), r.lines, len(r.log.entries), len(r.segments))
+	r.tell(len(paths))
 	return r.log, nil
+}
+
+// collectLog makes one log of the lines of all journals.
+func collectLog(journals map[string][]journal.Line, result *Result) *committedLog {
+	r := logReader{log: &committedLog{at: map[uint64]*entry{}}, result: result}
+	for _, node := range slices.Sorted(maps.Keys(journals)) {
+		current := segment{node: node}
+		for _, line := range journals[node] {
+			current = r.line(current, line)
+		}
+		r.end(current)
+	}
+	r.finish()
+	r.tell(len(journals))
+	return r.log
+}
+
+// tell says what was read.
+func (r *logReader) tell(nodes int) {
+	r.result.Checked = r.lines
+	r.result.summarize("%d nodes wrote %d lines about %d entries, in %d stretches", nodes, r.lines, len(r.log.entries), len(r.segments))
 }
 
 // read reads one journal. A line that makes no sense is one that a killed

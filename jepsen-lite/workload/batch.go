@@ -12,7 +12,7 @@ import (
 type batch struct{ groups *groups }
 
 func (w *batch) turn(ctx context.Context, c *client) {
-	pair := w.groups.take(c.workload, 1, "x", "y")
+	pair := w.groups.take(c.lane, 1, "x", "y")
 	c.random.Shuffle(2, func(i, k int) { pair[i], pair[k] = pair[k], pair[i] })
 	from, to := pair[0], pair[1]
 	amount := []history.Counter{{Key: "a", Value: int64(1 + c.random.IntN(50))}}

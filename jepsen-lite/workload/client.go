@@ -17,7 +17,7 @@ import (
 
 // client sends one request after the other to one node.
 type client struct {
-	workload string
+	lane     lane
 	node     Node
 	random   *rand.Rand
 	http     *http.Client
@@ -34,23 +34,27 @@ const (
 	// dialTimeout is shorter than a client's patience, so that a node that cannot
 	// be reached is known not to have been.
 	dialTimeout = time.Second
-	// failurePause keeps a client from asking a dead node thousands of times a second.
+	// failurePause keeps a client from asking a node that is dead, or refuses it,
+	// thousands of times a second.
 	failurePause = 50 * time.Millisecond
 )
 
 // newTransport returns connections of their own.
-func newTransport() *http.Transport {
-	dialer := net.Dialer{Timeout: dialTimeout}
+func (s *Suite) newTransport() *http.Transport {
 	return &http.Transport{
-		DialContext:         dialer.DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			return s.config.Dial(ctx, network, address)
+		},
 		MaxIdleConnsPerHost: 256,
 		DisableCompression:  true,
 	}
 }
 
-func (s *Suite) newClient(workload string, node Node, transport *http.Transport, random *rand.Rand) *client {
+func (s *Suite) newClient(l lane, node Node, transport *http.Transport, random *rand.Rand) *client {
 	return &client{
-		workload:  workload,
+		lane:      l,
 		node:      node,
 		random:    random,
 		http:      &http.Client{Transport: transport},
@@ -69,7 +73,7 @@ func (c *client) one(ctx context.Context, part history.Part) (history.Type, hist
 // do sends one operation once and returns what came of it. When ctx ends, the
 // answer to what was sent is waited for all the same.
 func (c *client) do(ctx context.Context, op history.Op) (history.Type, history.Reply) {
-	op.Workload, op.Node, op.Final = c.workload, c.node.ID, c.final
+	op.Workload, op.Node, op.Final = c.lane.workload, c.node.ID, c.final
 	id, err := c.recorder.Invoke(c.process, op)
 	if err != nil {
 		return history.TypeFail, history.Reply{} // nothing was sent, and the run is over
@@ -80,7 +84,7 @@ func (c *client) do(ctx context.Context, op history.Op) (history.Type, history.R
 	if outcome == history.TypeInfo {
 		c.process = c.recorder.NewProcess()
 	}
-	if reply.Status == 0 || reply.Status >= 500 {
+	if reply.Status == 0 || reply.Status == http.StatusTooManyRequests || reply.Status >= 500 {
 		sleep(ctx, failurePause)
 	}
 	return outcome, reply

@@ -59,7 +59,10 @@ func runAgainst(t *testing.T, name, url string, enough <-chan struct{}) *history
 // counted serves changes with a handler, and closes enough when it has seen many.
 func counted(t *testing.T, many int, handle http.HandlerFunc) (url string, enough chan struct{}, seen map[string]int) {
 	enough, seen = make(chan struct{}), map[string]int{}
-	var mu sync.Mutex
+	var (
+		mu   sync.Mutex
+		once sync.Once
+	)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/cluster" {
 			http.Error(w, "{}", http.StatusServiceUnavailable)
@@ -68,7 +71,7 @@ func counted(t *testing.T, many int, handle http.HandlerFunc) (url string, enoug
 		mu.Lock()
 		seen[r.Header.Get("X-Request-Id")]++
 		if len(seen) == many {
-			close(enough)
+			once.Do(func() { close(enough) })
 		}
 		mu.Unlock()
 		handle(w, r)

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
+	"tally/fsm"
 	"tally/jepsen-lite/checker"
 	"tally/jepsen-lite/history"
 	"tally/jepsen-lite/journal"
@@ -84,7 +87,7 @@ func (c *cluster) start(t *testing.T, id string) {
 	config.SnapshotThreshold, config.TrailingLogs, config.SnapshotInterval = 200, 50, 100*time.Millisecond
 	config.WatchEventsMax = 200
 	config.DiskReserveBytes = 0
-	config.Observe = j.Observe
+	config.Observe = func(machine *fsm.Machine) raft.FSM { return j.Observe(machine) }
 	config.Fatal = func(err error) { t.Errorf("%s ended itself: %v", id, err) }
 	if c.nodes[id], err = node.Open(config); err != nil {
 		t.Fatal(err)

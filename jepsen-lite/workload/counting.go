@@ -12,7 +12,7 @@ import (
 type counting struct{ groups *groups }
 
 func (w *counting) turn(ctx context.Context, c *client) {
-	group := w.groups.one(c.workload)
+	group := w.groups.one(c.lane)
 	change := []history.Counter{{Key: "c", Value: int64(c.random.IntN(12) - 3)}}
 	switch c.random.IntN(10) {
 	case 0, 1, 2:

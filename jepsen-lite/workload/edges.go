@@ -19,7 +19,7 @@ const (
 type edges struct{ groups *groups }
 
 func (w *edges) turn(ctx context.Context, c *client) {
-	group := w.groups.one(c.workload)
+	group := w.groups.one(c.lane)
 	key := "e" + strconv.Itoa(c.random.IntN(3))
 	value := w.value(c)
 	switch c.random.IntN(10) {

@@ -48,14 +48,14 @@ func (s *Suite) FinalReads(ctx context.Context) error {
 // finalGroup is changed once through every node at the end.
 const finalGroup = "final-0"
 
-func (s *Suite) finalClient(node Node, workload string) *client {
-	c := s.newClient(workload, node, newTransport(), rand.New(rand.NewPCG(s.config.Seed, 0)))
+func (s *Suite) finalClient(node Node, transport *http.Transport) *client {
+	c := s.newClient(lane{workload: "final"}, node, transport, rand.New(rand.NewPCG(s.config.Seed, 0)))
 	c.final = true
 	return c
 }
 
 func (s *Suite) finalChange(ctx context.Context, node Node) error {
-	c := s.finalClient(node, "final")
+	c := s.finalClient(node, s.newTransport())
 	defer c.http.CloseIdleConnections()
 	part := history.Part{Kind: history.Increase, Group: finalGroup, Counters: []history.Counter{{Key: node.ID, Value: 1}}}
 	return untilOK(ctx, func() (history.Type, history.Reply) { return c.one(ctx, part) })
@@ -82,11 +82,10 @@ func (s *Suite) readAll(ctx context.Context, node Node) error {
 	groups := append(s.groups.all(), finalGroup)
 	var next atomic.Int64
 	var readers errgroup.Group
-	transport := newTransport()
+	transport := s.newTransport()
 	defer transport.CloseIdleConnections()
 	for range finalReaders {
-		c := s.newClient("final", node, transport, rand.New(rand.NewPCG(s.config.Seed, 0)))
-		c.final = true
+		c := s.finalClient(node, transport)
 		readers.Go(func() error {
 			for {
 				at := next.Add(1) - 1
@@ -178,7 +177,7 @@ func (v *view) isEven() bool {
 
 // finalHashes asks each node until all of them stand at the end of the log.
 func (s *Suite) finalHashes(ctx context.Context, nodes []Node) error {
-	client := &http.Client{Transport: newTransport()}
+	client := &http.Client{Transport: s.newTransport()}
 	defer client.CloseIdleConnections()
 	for _, node := range nodes {
 		for {
@@ -201,7 +200,7 @@ const hashInterval = time.Second
 
 // sampleHashes writes down, until ctx ends, what nodes say of their states.
 func (s *Suite) sampleHashes(ctx context.Context) {
-	client := &http.Client{Transport: newTransport()}
+	client := &http.Client{Transport: s.newTransport()}
 	defer client.CloseIdleConnections()
 	for at := 0; ctx.Err() == nil; at++ {
 		if nodes := s.config.Nodes(); len(nodes) > 0 {

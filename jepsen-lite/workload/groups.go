@@ -6,14 +6,23 @@ import (
 	"sync"
 )
 
-// groups hands out the names of groups. All clients of a workload use the same
-// one, so that they meet, until it has had its share of requests.
+// groups hands out the names of groups. Clients of one lane of a workload use
+// the same one, so that they meet, until it has had its share of requests. Lanes
+// keep down how many requests to one group are under way at once: the time that
+// it takes to find an order for them grows with that number, out of all bounds.
 type groups struct {
 	operationsMax int
 
 	mu      sync.Mutex
-	current map[string]*current // by workload
-	used    []string            // every name that was handed out
+	numbers map[string]int    // of names handed out, by workload
+	current map[lane]*current // what clients use now
+	used    []string          // every name that was handed out
+}
+
+// lane is some clients of a workload, from every node.
+type lane struct {
+	workload string
+	number   int
 }
 
 type current struct {
@@ -22,25 +31,24 @@ type current struct {
 }
 
 func newGroups(operationsMax int) *groups {
-	return &groups{operationsMax: operationsMax, current: map[string]*current{}}
+	return &groups{operationsMax: operationsMax, numbers: map[string]int{}, current: map[lane]*current{}}
 }
 
 // take returns the groups, named after the workload and each part, that the next
-// count requests go to. Without parts it is one group.
-func (g *groups) take(workload string, count int, parts ...string) []string {
+// count requests of a lane go to. Without parts it is one group.
+func (g *groups) take(l lane, count int, parts ...string) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c := g.current[workload]
-	if c == nil {
-		c = &current{}
-		g.current[workload] = c
-	}
-	if c.operations > 0 && c.operations+count > g.operationsMax {
-		c.number, c.operations = c.number+1, 0
+	c := g.current[l]
+	fresh := c == nil || c.operations+count > g.operationsMax
+	if fresh {
+		c = &current{number: g.numbers[l.workload]}
+		g.numbers[l.workload]++
+		g.current[l] = c
 	}
 	c.operations += count
-	names := partNames(fmt.Sprintf("%s-%d", workload, c.number), parts)
-	if c.operations == count { // the first request
+	names := partNames(fmt.Sprintf("%s-%d", l.workload, c.number), parts)
+	if fresh {
 		g.used = append(g.used, names...)
 	}
 	return names
@@ -58,7 +66,7 @@ func partNames(base string, parts []string) []string {
 }
 
 // one is take for a workload that uses one group for one request.
-func (g *groups) one(workload string) string { return g.take(workload, 1)[0] }
+func (g *groups) one(l lane) string { return g.take(l, 1)[0] }
 
 // keep notes a group that is never given up.
 func (g *groups) keep(name string) {

@@ -15,7 +15,7 @@ type limited struct{ groups *groups }
 const limitedUsers = 3
 
 func (w *limited) turn(ctx context.Context, c *client) {
-	group := w.groups.one(c.workload)
+	group := w.groups.one(c.lane)
 	user := fmt.Sprintf("user-%d", c.random.IntN(limitedUsers))
 	part := history.Part{Kind: history.Increase, Group: group, Counters: []history.Counter{{Key: user, Value: 1}}}
 	c.do(ctx, history.Op{Kind: history.Increase, User: user, Parts: []history.Part{part}})

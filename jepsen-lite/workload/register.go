@@ -22,7 +22,7 @@ const registerKey = "r"
 func newRegister(g *groups) *register { return &register{groups: g, seen: map[string]uint64{}} }
 
 func (r *register) turn(ctx context.Context, c *client) {
-	group := r.groups.one(c.workload)
+	group := r.groups.one(c.lane)
 	switch c.random.IntN(10) {
 	case 0, 1, 2, 3:
 		_, reply := c.one(ctx, history.Part{Kind: history.Read, Group: group})

@@ -36,7 +36,7 @@ func (w *retry) turn(ctx context.Context, c *client) {
 		}
 	}
 	attempts := 1 + c.random.IntN(retryAttemptsMax)
-	op := w.change(c, w.suite.groups.take(c.workload, attempts)[0])
+	op := w.change(c, w.suite.groups.take(c.lane, attempts)[0])
 	together := 1 + c.random.IntN(attempts)
 	var flying sync.WaitGroup
 	for i := range attempts {

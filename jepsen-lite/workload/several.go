@@ -11,7 +11,7 @@ import (
 type several struct{ groups *groups }
 
 func (w *several) turn(ctx context.Context, c *client) {
-	group := w.groups.one(c.workload)
+	group := w.groups.one(c.lane)
 	d := int64(1 + c.random.IntN(9))
 	shift := []history.Counter{{Key: "a", Value: d}, {Key: "b", Value: -2 * d}, {Key: "c", Value: d}}
 	c.random.Shuffle(len(shift), func(i, k int) { shift[i], shift[k] = shift[k], shift[i] })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,8 @@ type Config struct {
 	// Timeout is how long a client waits for an answer; 0 means 7 s. It should be
 	// longer than the nodes' request timeout, or the nodes can never tell.
 	Timeout time.Duration
+	// Dial makes connections to the nodes; nil means over the network of the machine.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// OperationsPerGroup is after how many requests a group is given up; 0 means 150.
 	OperationsPerGroup int
 }
@@ -71,6 +74,9 @@ func New(config Config) (*Suite, error) {
 	}
 	if config.OperationsPerGroup == 0 {
 		config.OperationsPerGroup = 150
+	}
+	if config.Dial == nil {
+		config.Dial = new(net.Dialer).DialContext
 	}
 	if len(config.Names) == 0 {
 		config.Names = Names()
@@ -151,15 +157,18 @@ func (s *Suite) Run(ctx context.Context) error {
 	return s.config.Recorder.Err()
 }
 
+// laneClients is how many clients of one node are in one lane.
+const laneClients = 2
+
 // hire starts the clients of a node.
 func (s *Suite) hire(ctx context.Context, node Node, number int, running *sync.WaitGroup) context.CancelFunc {
 	ctx, dismiss := context.WithCancel(ctx)
-	transport := newTransport()
+	transport := s.newTransport()
 	var crew sync.WaitGroup
 	for at, name := range s.config.Names {
 		for i := range s.config.Clients {
 			random := rand.New(rand.NewPCG(s.config.Seed, uint64(number)<<32|uint64(at)<<16|uint64(i)))
-			c := s.newClient(name, node, transport, random)
+			c := s.newClient(lane{name, i / laneClients}, node, transport, random)
 			crew.Go(func() { s.employ(ctx, c) })
 		}
 	}
@@ -174,7 +183,7 @@ func (s *Suite) hire(ctx context.Context, node Node, number int, running *sync.W
 // is answered or given up first.
 func (s *Suite) employ(ctx context.Context, c *client) {
 	for s.config.Recorder.Err() == nil && s.pace.wait(ctx) == nil {
-		s.traffic[c.workload].turn(ctx, c)
+		s.traffic[c.lane.workload].turn(ctx, c)
 	}
 }
 

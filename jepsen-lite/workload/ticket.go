@@ -10,6 +10,6 @@ import (
 type ticket struct{ groups *groups }
 
 func (w *ticket) turn(ctx context.Context, c *client) {
-	group := w.groups.one(c.workload)
+	group := w.groups.one(c.lane)
 	c.one(ctx, history.Part{Kind: history.Increase, Group: group, Counters: []history.Counter{{Key: "next", Value: 1}}})
 }

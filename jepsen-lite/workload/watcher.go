@@ -66,7 +66,7 @@ func newWatchers(s *Suite) []*watcher {
 			form:   form,
 			watch:  watch,
 			random: rand.New(rand.NewPCG(s.config.Seed, 1<<63|uint64(number))),
-			http:   &http.Client{Transport: newTransport()},
+			http:   &http.Client{Transport: s.newTransport()},
 		})
 	}
 	for _, group := range groups {
