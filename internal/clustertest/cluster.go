@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/raft"
+
+	"tally/fsm"
 	"tally/node"
 	"tally/peer/pipenet"
 	"tally/storage/memdisk"
@@ -26,6 +29,11 @@ type Options struct {
 	MonotonicLogs bool
 	// Configure changes the configuration of every start of every node.
 	Configure func(*node.Config)
+	// Observe returns what Raft is to drive instead of the state machine of a
+	// process that starts, which counts only while it is alive; nil: the machine.
+	Observe func(id string, machine *fsm.Machine, alive func() bool) raft.FSM
+	// Ended is told, when a process has ended itself, why it did.
+	Ended func(id string, failure error)
 	// Header are the header fields of all requests that do not say otherwise: the
 	// token of an admin, where nodes ask for one.
 	Header map[string]string
@@ -250,6 +258,9 @@ func (c *Cluster) Network() *pipenet.Network { return c.network }
 func (c *Cluster) Traffic(from, to *Node) pipenet.Traffic {
 	return c.network.Traffic(from.host(), to.host())
 }
+
+// Log returns the last lines that the nodes logged.
+func (c *Cluster) Log() string { return c.journal.String() }
 
 // state describes the nodes, for the message of a failed test.
 func (c *Cluster) state() string {

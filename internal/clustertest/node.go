@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"tally/fsm"
 	"tally/node"
 	"tally/storage/memdisk"
@@ -79,6 +81,9 @@ func (n *Node) configLocked(p *process) node.Config {
 	config.Fatal = p.fatal
 	config.Network = p.network
 	config.OpenStorage = p.openStorage
+	if observe := n.cluster.options.Observe; observe != nil {
+		config.Observe = func(m *fsm.Machine) raft.FSM { return observe(n.ID, m, p.alive) }
+	}
 	if n.cluster.options.Configure != nil {
 		n.cluster.options.Configure(&config)
 	}
@@ -96,6 +101,17 @@ func (n *Node) Crash() {
 	n.mu.Unlock()
 	if p != nil {
 		p.crash(nil)
+	}
+}
+
+// Kill ends the node's process as SIGKILL does: what it wrote is on the disk,
+// synced or not.
+func (n *Node) Kill() {
+	n.mu.Lock()
+	p := n.process
+	n.mu.Unlock()
+	if p != nil {
+		p.kill()
 	}
 }
 
@@ -122,9 +138,13 @@ func (n *Node) Close() error {
 // gone takes note of the end of a process.
 func (n *Node) gone(p *process, failure error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.process == p {
+	mine := n.process == p
+	if mine {
 		n.process, n.failure = nil, failure
+	}
+	n.mu.Unlock()
+	if ended := n.cluster.options.Ended; mine && failure != nil && ended != nil {
+		ended(n.ID, failure)
 	}
 }
 

@@ -90,11 +90,24 @@ func (p *process) crash(failure error) {
 	})
 }
 
+// kill ends the process and leaves the disk as it wrote it.
+func (p *process) kill() {
+	p.crashed.Do(func() {
+		p.end()
+		p.disk.Kill()
+		p.network.host.Crash()
+		p.machine.gone(p, nil)
+	})
+}
+
 func (p *process) takeWorldAway() {
 	p.end()
 	p.disk.Crash()
 	p.network.host.Crash()
 }
+
+// alive says that the process has not crashed: what it does counts.
+func (p *process) alive() bool { return p.life.Err() == nil }
 
 // close ends the process as SIGTERM does.
 func (p *process) close() error {

@@ -77,6 +77,33 @@ func Decode(r io.Reader) (*History, error) {
 	return &d.history, nil
 }
 
+// Collect makes a history of entries, and holds it against its grammar as Decode does.
+func Collect(entries []Entry) (*History, error) {
+	d := decoder{busy: map[int]uint64{}}
+	for at, e := range entries {
+		if err := d.add(e); err != nil {
+			return nil, fmt.Errorf("%w: entry %d: %w", ErrMalformed, at+1, err)
+		}
+	}
+	return &d.history, nil
+}
+
+// Save writes entries to a new file at path, as Load reads them.
+func Save(path string, entries []Entry) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("save the history: %w", err)
+	}
+	buffer := bufio.NewWriterSize(file, 64<<10)
+	encoder := json.NewEncoder(buffer)
+	for _, e := range entries {
+		if err := encoder.Encode(e); err != nil {
+			return errors.Join(fmt.Errorf("save the history: %w", err), file.Close())
+		}
+	}
+	return errors.Join(buffer.Flush(), file.Close())
+}
+
 // Lines calls f with each line of a history, in order, and stops at the first error.
 func Lines(r io.Reader, f func(Entry) error) error {
 	buffered := bufio.NewReaderSize(r, 1<<20)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,7 +28,8 @@ type Recorder struct {
 	clock Clock
 
 	mu        sync.Mutex
-	file      *os.File
+	entries   []Entry  // what was recorded, where there is no file
+	file      *os.File // nil: in memory
 	buffer    *bufio.Writer
 	ids       uint64 // invocations so far
 	processes int    // processes so far
@@ -41,6 +43,17 @@ func Open(path string, clock Clock) (*Recorder, error) {
 		return nil, fmt.Errorf("open the history: %w", err)
 	}
 	return &Recorder{clock: clock, file: file, buffer: bufio.NewWriterSize(file, 64<<10)}, nil
+}
+
+// OpenMemory returns a recorder without a file: what it records is in Entries. For
+// runs that are over within seconds, and of which nobody reads the valid ones.
+func OpenMemory(clock Clock) *Recorder { return &Recorder{clock: clock} }
+
+// Entries returns what a recorder without a file has recorded.
+func (r *Recorder) Entries() []Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.entries)
 }
 
 // NewProcess returns a process that never was, from 1.
@@ -62,9 +75,7 @@ func (r *Recorder) Invoke(process int, op Op) (id uint64, err error) {
 	defer r.mu.Unlock()
 	r.ids++
 	r.writeLocked(Entry{Type: TypeInvoke, Process: process, ID: r.ids, Op: &op})
-	if r.err == nil {
-		r.err = r.buffer.Flush()
-	}
+	r.flushLocked()
 	return r.ids, r.err
 }
 
@@ -98,12 +109,19 @@ func (r *Recorder) Close() error {
 		return nil
 	}
 	r.writeLocked(Entry{Type: TypeEnd})
-	if r.err == nil {
-		r.err = r.buffer.Flush()
+	r.flushLocked()
+	err := r.err
+	if r.file != nil {
+		err = errors.Join(err, r.file.Close())
 	}
-	err := errors.Join(r.err, r.file.Close())
 	r.err = os.ErrClosed
 	return err
+}
+
+func (r *Recorder) flushLocked() {
+	if r.err == nil && r.file != nil {
+		r.err = r.buffer.Flush()
+	}
 }
 
 func (r *Recorder) write(e Entry) {
@@ -119,6 +137,10 @@ func (r *Recorder) writeLocked(e Entry) {
 		return
 	}
 	e.Time = r.clock()
+	if r.file == nil {
+		r.entries = append(r.entries, e)
+		return
+	}
 	line, err := json.Marshal(e)
 	if err == nil {
 		_, err = r.buffer.Write(append(line, '\n'))

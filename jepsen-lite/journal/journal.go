@@ -100,16 +100,7 @@ func (o *observed) Apply(entry *raft.Log) any { return o.ApplyBatch([]*raft.Log{
 // ApplyBatch applies entries and returns when they are in the file.
 func (o *observed) ApplyBatch(entries []*raft.Log) []any {
 	responses := o.Machine.ApplyBatch(entries)
-	hash := o.StateHash()
-	for i, entry := range entries {
-		applied, isCommand := responses[i].(*fsm.Applied)
-		if !isCommand {
-			continue
-		}
-		line := newLine(entry, applied)
-		if entry.Index == hash.Index {
-			line.Hash = &hash
-		}
+	for _, line := range newLines(entries, responses, o.StateHash()) {
 		o.journal.must(o.journal.write(line))
 	}
 	o.journal.must(o.journal.flush())
@@ -125,6 +116,23 @@ func (o *observed) Restore(source io.ReadCloser) error {
 	o.journal.must(o.journal.write(Line{Restored: &hash}))
 	o.journal.must(o.journal.flush())
 	return nil
+}
+
+// newLines returns the lines of a batch that left the state with a hash.
+func newLines(entries []*raft.Log, responses []any, hash counter.StateHash) []Line {
+	lines := make([]Line, 0, len(entries))
+	for i, entry := range entries {
+		applied, isCommand := responses[i].(*fsm.Applied)
+		if !isCommand {
+			continue
+		}
+		line := newLine(entry, applied)
+		if entry.Index == hash.Index {
+			line.Hash = &hash
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func newLine(entry *raft.Log, applied *fsm.Applied) Line {

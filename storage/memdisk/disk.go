@@ -64,6 +64,17 @@ func (d *Disk) Crash() {
 	}
 }
 
+// Kill is the end of the process that has the disk open, by a SIGKILL: all that it
+// wrote is kept, synced or not. As after a Crash, what is left of the process goes
+// on unseen.
+func (d *Disk) Kill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != nil {
+		d.endLocked(d.session.volatile())
+	}
+}
+
 // endLocked takes the disk from its session and keeps left.
 func (d *Disk) endLocked(left image) {
 	d.image = left
@@ -84,6 +95,57 @@ func (d *Disk) Calls(op storage.Operation) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.calls[op]
+}
+
+// CorruptLog changes one byte of the payload of the entry at an index, as a bad
+// sector would under a log without checksums of its own, and says whether there
+// was one to change.
+func (d *Disk) CorruptLog(index uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found := false
+	damage := func(img *logImage) {
+		at, exists := img.find(index)
+		if !exists || len(img.entries[at].Data) == 0 {
+			return
+		}
+		found = true
+		entry := cloneEntry(img.entries[at]) // images share entries
+		entry.Data[len(entry.Data)/2] ^= 0x40
+		img.entries[at] = entry
+	}
+	if d.session == nil {
+		damage(&d.image.log)
+	} else {
+		damage(&d.session.log.durable)
+		damage(&d.session.log.volatile)
+	}
+	return found
+}
+
+// CorruptSnapshot changes one byte in the middle of the newest snapshot, and says
+// whether there was one to change.
+func (d *Disk) CorruptSnapshot() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found := false
+	damage := func(img *snapshotsImage) {
+		if len(img.list) == 0 || len(img.list[0].content) == 0 {
+			return
+		}
+		found = true
+		damaged := *img.list[0] // images share snapshots
+		damaged.content = bytes.Clone(damaged.content)
+		damaged.content[len(damaged.content)/2] ^= 0x40
+		img.list[0] = &damaged
+	}
+	if d.session == nil {
+		damage(&d.image.snapshots)
+	} else {
+		damage(&d.session.snapshots.durable)
+		damage(&d.session.snapshots.volatile)
+	}
+	return found
 }
 
 // Corrupt changes one byte of the value under key in the stable store, as a bad

@@ -14,6 +14,10 @@ type Fault struct {
 	Call func()
 	// Delay is slept through.
 	Delay time.Duration
+	// Torn makes the first half of the entries of OpStoreLogs durable before the call
+	// goes on, and means nothing elsewhere. With Hang and a Crash it is a power
+	// loss in the middle of a write.
+	Torn bool
 	// Hang waits until Heal, Crash or the next Open; then the call goes on.
 	Hang bool
 	// Err, if not nil, is what the call returns.

@@ -50,9 +50,17 @@ func (s *session) backing() storage.Backing {
 // do is one call of op: body runs under the disk's mutex, and learns whether
 // what it writes is durable at once.
 func (s *session) do(op storage.Operation, body func(synced bool) error) error {
+	return s.doWrite(op, func() {}, body)
+}
+
+// doWrite is do for a call that can be torn.
+func (s *session) doWrite(op storage.Operation, tear func(), body func(synced bool) error) error {
 	fault := s.disk.meet(s, op)
 	if fault == nil {
 		return s.locked(body, true)
+	}
+	if fault.Torn {
+		tear()
 	}
 	fault.suffer(s.ended)
 	if fault.Err == nil {

@@ -61,13 +61,22 @@ func (s *logStore) StoreLogs(entries []*raft.Log) error {
 	for i, entry := range entries {
 		copies[i] = cloneEntry(entry)
 	}
-	return s.do(storage.OpStoreLogs, func(synced bool) error {
+	return s.doWrite(storage.OpStoreLogs, func() { s.tear(copies) }, func(synced bool) error {
 		if s.disk.monotonic && !s.log.volatile.continuedBy(copies) {
 			return fmt.Errorf("memdisk: entry %d does not continue the log", copies[0].Index)
 		}
 		s.log.change(func(img *logImage) { img.store(copies) }, synced)
 		return nil
 	})
+}
+
+// tear writes the first half of a batch, unless the log would refuse it.
+func (s *logStore) tear(batch []*raft.Log) {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	if half := batch[:len(batch)/2]; !s.disk.monotonic || s.log.volatile.continuedBy(half) {
+		s.log.change(func(img *logImage) { img.store(half) }, true)
+	}
 }
 
 func (s *logStore) DeleteRange(minimum, maximum uint64) error {
