@@ -46,7 +46,7 @@ or one document, and "cursor" is what --cursor takes to go on behind it.`,
 		ValidArgsFunction: p.completeGroups,
 	}
 	var w watching
-	c.Flags().StringArrayVar(&w.keys, "key", nil, "only this counter, of one group; repeatable")
+	c.Flags().StringArrayVar(&w.keys, "key", nil, "only this `counter`, of one group; repeatable")
 	c.Flags().StringVar(&w.after, "after", "", "begin behind this `revision` of one group, or \"now\"; otherwise with the state")
 	c.Flags().StringVar(&w.cursor, "cursor", "", "go on behind the event that had this `cursor`, in a watch of the same groups")
 	c.Flags().IntVar(&w.count, "count", 0, "end after so many `events`; 0 never")
