@@ -1,6 +1,9 @@
 // The client against a real cluster whose nodes are killed, paused and started again.
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { after, before, describe, test } from 'node:test'
 import { TIM } from '../../src/index.js'
 import { until } from '../fakenode.js'
@@ -136,6 +139,15 @@ describe('a live cluster', skipFor(missingForCluster()), () => {
     assert.equal(results.length - refused.length, 20)
     assert.deepEqual(new Set(refused), new Set([2996]))
     assert.deepEqual((await client(t).getGroupCounters({ groupID: 'limited' })).data.counters, { a: 20 })
+  })
+
+  test('the example of the README', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    let code = /```js\n(.*?)```/s.exec(readme)?.[1] ?? ''
+    Object.values(cluster.nodes).forEach((url, i) => (code = code.replace(`http://127.0.0.1:${8101 + i}`, url)))
+    assert.ok(!code.includes(':810'), code)
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', `${code}\nawait tim.destroy()`], { cwd: new URL('../..', import.meta.url) })
+    assert.match(stdout, /^2 \{ likes: 2, views: 100 \}$/m)
   })
 
   test('a device whose clock is wrong counts all the same', async (t) => {
