@@ -17,6 +17,7 @@ import (
 	"tally/jepsen-lite/history"
 	"tally/jepsen-lite/nemesis"
 	"tally/jepsen-lite/proc"
+	"tally/jepsen-lite/report"
 	"tally/jepsen-lite/workload"
 )
 
@@ -33,6 +34,7 @@ type record struct {
 	Seed    uint64            `json:"seed"`
 	Version string            `json:"version"`
 	Started time.Time         `json:"started"`
+	Began   time.Time         `json:"began"` // when the history's clock did
 	Nodes   int               `json:"nodes"`
 	Can     proc.Capabilities `json:"capabilities"`
 	// Skipped are the kinds of fault that were asked for and cannot be made here.
@@ -71,10 +73,12 @@ func run(s settings, folder, shared string) (code int, err error) {
 	r.BrokenOff = ctx.Err() != nil
 	r.Seconds = time.Since(r.Started).Seconds()
 	verdict, err := judge(r, s, folder)
-	if err := errors.Join(err, writeJSON(filepath.Join(folder, "run.json"), r)); err != nil {
+	if err := errors.Join(err, writeJSON(filepath.Join(folder, "run.json"), r), writeReport(r, verdict, folder)); err != nil {
 		return exitUnknown, err
 	}
-	return conclude(r, verdict), nil
+	code = conclude(r, verdict)
+	fmt.Println("report:", filepath.Join(folder, report.PageFile))
+	return code, nil
 }
 
 // introduce says what will be done, and what cannot be.
@@ -106,6 +110,7 @@ func play(ctx context.Context, s settings, r *record, folder string, kinds []nem
 		return fmt.Errorf("start the cluster: %w", err)
 	}
 
+	r.Began = time.Now()
 	clock := history.NewClock()
 	recorder, err := history.Open(filepath.Join(folder, "history.jsonl"), clock)
 	if err != nil {

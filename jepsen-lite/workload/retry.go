@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"math/rand/v2"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -18,12 +20,22 @@ type retry struct {
 	suite *Suite
 
 	mu   sync.Mutex
-	past []history.Op // some of the changes that were sent, to be sent again
+	past []sent // changes of the last retryAgeMax, oldest first
+}
+
+// sent is a change that may be sent again.
+type sent struct {
+	at time.Time
+	op history.Op
 }
 
 const (
 	retryAttemptsMax = 4
-	retryPastMax     = 256
+	// retryAgeMax is longer than the nodes of a test build remember requests.
+	retryAgeMax = 20 * time.Second
+	// retryClockMax is how wrong the clocks of clients are at most. It is less than
+	// what the checkers allow for when they ask what may be forgotten.
+	retryClockMax = 4 * time.Second
 )
 
 func newRetry(s *Suite) *retry { return &retry{suite: s} }
@@ -49,7 +61,7 @@ func (w *retry) turn(ctx context.Context, c *client) {
 		w.other(c).do(ctx, op)
 	}
 	flying.Wait()
-	w.remember(c.random, op)
+	w.remember(op)
 }
 
 // other returns a client of any node, with a process of its own.
@@ -67,8 +79,14 @@ func (w *retry) other(c *client) *client {
 
 // change returns a change with a key of its own: mostly a UUIDv7, which counts
 // once whenever it is sent, else a bare one, which does while it is remembered.
+// The clocks of some clients are wrong: requests are forgotten in the order of
+// their keys' times, which must not be taken for that of the log.
 func (w *retry) change(c *client, group string) history.Op {
-	key := uuidv7(time.Now(), c.random)
+	now := time.Now()
+	if c.random.IntN(2) == 0 {
+		now = now.Add(time.Duration(c.random.Int64N(int64(2*retryClockMax))) - retryClockMax)
+	}
+	key := uuidv7(now, c.random)
 	if c.random.IntN(5) == 0 {
 		key = "bare-" + key
 	}
@@ -79,23 +97,28 @@ func (w *retry) change(c *client, group string) history.Op {
 	return history.Op{Kind: part.Kind, Key: key, Parts: []history.Part{part}}
 }
 
-func (w *retry) remember(random *rand.Rand, op history.Op) {
+func (w *retry) remember(op history.Op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.past) < retryPastMax {
-		w.past = append(w.past, op)
-		return
-	}
-	w.past[random.IntN(len(w.past))] = op
+	now := time.Now()
+	w.past = slices.Delete(w.past, 0, w.after(now.Add(-retryAgeMax)))
+	w.past = append(w.past, sent{now, op})
 }
 
+// after returns where the changes begin that were sent later than a time.
+func (w *retry) after(t time.Time) int {
+	return sort.Search(len(w.past), func(i int) bool { return w.past[i].at.After(t) })
+}
+
+// remembered returns a change of any age, as often an old one as a young one.
 func (w *retry) remembered(random *rand.Rand) (op history.Op, found bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.past) == 0 {
-		return history.Op{}, false
+	age := time.Duration(random.Int64N(int64(retryAgeMax)))
+	if at := w.after(time.Now().Add(-age)); at < len(w.past) {
+		return w.past[at].op, true
 	}
-	return w.past[random.IntN(len(w.past))], true
+	return history.Op{}, false
 }
 
 // uuidv7 returns a UUID of version 7 (RFC 9562, section 5.7).
