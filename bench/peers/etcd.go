@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -173,4 +174,26 @@ func grpcIncrease(keys int) func(ctx context.Context, client *clientv3.Client, w
 			kvs = answer.Responses[0].GetResponseRange().Kvs
 		}
 	}
+}
+
+func (e *etcdCluster) leads() (int, error) { return e.leader() }
+
+func (e *etcdCluster) write(ctx context.Context, number int) error {
+	request, err := http.NewRequest(http.MethodPost, e.clientURL(number)+"/v3/kv/put", strings.NewReader(`{"key":"ZmFpbG92ZXI=","value":"MQ=="}`))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	return attempt(ctx, http.DefaultClient, request)
+}
+
+func (e *etcdCluster) killNode(number int) { e.kill(nodeName(number)) }
+
+func (e *etcdCluster) restart(ctx context.Context, number int) error {
+	if err := e.startNode(number, "existing"); err != nil {
+		return err
+	}
+	return await(ctx, "etcd", func() error {
+		return call(http.MethodGet, e.clientURL(number)+"/health", "", nil)
+	})
 }

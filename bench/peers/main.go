@@ -22,6 +22,8 @@ type options struct {
 	duration time.Duration
 	json     bool
 	curve    string // where the plot goes
+	filled   bool
+	trials   int
 }
 
 func main() {
@@ -35,6 +37,8 @@ func main() {
 	flag.DurationVar(&o.duration, "time", 5*time.Second, "how long one run takes")
 	flag.BoolVar(&o.json, "json", false, "print one JSON object for each work")
 	flag.StringVar(&o.curve, "curve", "", "measure p99 at rising fixed rates too, and write the plot to this SVG file")
+	flag.BoolVar(&o.filled, "filled", false, "measure systems that hold 200,000 groups of 20 counters instead: memory, start, writes during snapshots")
+	flag.IntVar(&o.trials, "failover", 0, "kill the leaders of Tally and etcd that often instead, and measure the gap in the writes")
 	flag.Parse()
 	if *works != "" {
 		o.works = strings.Split(*works, ",")
@@ -65,6 +69,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	switch {
+	case o.filled:
+		return filled(ctx, o, dir)
+	case o.trials > 0:
+		return failover(ctx, o, dir, o.trials)
+	}
 	s := &systems{}
 	defer s.stop()
 	if err := s.start(ctx, o.tallyd, dir); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -136,4 +137,34 @@ func tallyBatch() func(worker, i int) []byte {
 		}
 		return post("/v1/batch", `{"operations":[`+strings.Join(operations, ",")+`]}`)
 	})
+}
+
+func (t *tallyCluster) leads() (int, error) {
+	leader, _, err := t.leader()
+	if err != nil {
+		return 0, err
+	}
+	for number, port := range t.httpPorts {
+		if leader == fmt.Sprintf("127.0.0.1:%d", port) {
+			return number, nil
+		}
+	}
+	return 0, fmt.Errorf("%s is no node", leader)
+}
+
+func (t *tallyCluster) write(ctx context.Context, number int) error {
+	request, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/v1/groups/failover/counters/n/increase", t.httpPorts[number]), nil)
+	if err != nil {
+		return err
+	}
+	return attempt(ctx, http.DefaultClient, request)
+}
+
+func (t *tallyCluster) killNode(number int) { t.kill(nodeName(number)) }
+
+func (t *tallyCluster) restart(ctx context.Context, number int) error {
+	if err := t.startNode(number); err != nil {
+		return err
+	}
+	return t.awaitReady(ctx, 0, 1, 2)
 }
