@@ -124,9 +124,10 @@ export class Chat {
   async batchGroupCounters(options) {
     const { operations } = options ?? {}
     checkArray('operations', operations)
-    const body = JSON.stringify({ operations: operations.map(encodeOperation) })
-    const groupIDs = [...new Set(operations.map(({ groupID }) => groupID))]
-    const accepts = (/** @type {any} */ { results }) => results.length === operations.length && operations.every(({ op, groupID }, i) => (op === 'delete' ? areDeleted : areCounters)(results[i], groupID))
+    const sent = operations.map(encodeOperation)
+    const body = JSON.stringify({ operations: sent })
+    const groupIDs = [...new Set(sent.map(({ group }) => group))]
+    const accepts = (/** @type {any} */ { results }) => results.length === sent.length && sent.every(({ op, group }, i) => (op === 'delete' ? areDeleted : areCounters)(results[i], group))
     const { results } = await this.#change(groupIDs, { method: 'POST', path: '/v1/batch?int64=string', body, mutates: true, accepts }, options)
     return respond({ results: results.map(decodeResult) })
   }
@@ -249,8 +250,9 @@ export class Chat {
   async #changeMany(method, operation, options) {
     const { groupID, counters } = options ?? {}
     const path = `${groupPath(groupID)}/${operation}?int64=string`
-    const body = JSON.stringify({ counters: encodeCounters(counters) })
-    const accepts = (/** @type {any} */ reply) => areCounters(reply, groupID) && Object.keys(counters).every((key) => Object.hasOwn(reply.counters, key))
+    const sent = encodeCounters(counters)
+    const body = JSON.stringify({ counters: sent })
+    const accepts = (/** @type {any} */ reply) => areCounters(reply, groupID) && Object.keys(sent).every((key) => Object.hasOwn(reply.counters, key))
     const reply = await this.#change([groupID], { method, path, body, mutates: true, accepts }, options)
     return respond({ groupID, counters: decodeCounters(reply.counters) })
   }

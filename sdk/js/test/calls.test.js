@@ -202,3 +202,13 @@ test('a client that is destroyed ends its calls', async (t) => {
   await assert.rejects(tim.increaseGroupCounter(increase), { code: 2999, reason: 'not_ready' })
   await assert.rejects(tim.login({ userID: 'ann' }), { code: 2999 })
 })
+
+test('what is given may be changed once the call is made', async (t) => {
+  const node = await FakeNode.start(t, [increased])
+  /** @type {Record<string, number>} */
+  const counters = { a: 2 }
+  const call = client(node).increaseGroupCounters({ groupID: 'g', counters })
+  counters.b = 1
+  assert.deepEqual((await call).data.counters, { a: 3 })
+  assert.deepEqual(node.received.map(({ body }) => body), [{ counters: { a: '2' } }])
+})
