@@ -89,6 +89,13 @@ func fillBatch(first int) string {
 	return `{"operations":[` + strings.Join(operations, ",") + `]}`
 }
 
+// increaseFilled increases a counter that the groups have: they take no further one.
+func increaseFilled() func(worker, i int) []byte {
+	return prepared(groups, func(i int) []byte {
+		return post("/v1/groups/"+groupName(i)+"/counters/counter01/increase", "")
+	})
+}
+
 func filledValue(group, counter int) int { return (group*filledCounters + counter) * 7919 % 10_000 }
 
 // fillRedis makes the same hashes in a Redis without persistence, which is
@@ -210,7 +217,7 @@ func (t *tallyCluster) append(ctx context.Context, n int) error {
 	const runFor = 2 * time.Second
 	for done := 0.0; done < float64(n); {
 		limited, cancel := context.WithTimeout(ctx, runFor)
-		sample, err := t.load(limited, false, Load{Connections: 256, Request: tallyIncrease(groups)})
+		sample, err := t.load(limited, false, Load{Connections: 256, Request: increaseFilled()})
 		cancel()
 		if err != nil {
 			return err
@@ -226,7 +233,7 @@ func (t *tallyCluster) append(ctx context.Context, n int) error {
 // snapshots compares the latency of writes on a cluster that takes no snapshot
 // meanwhile with that on one that takes them all the time.
 func snapshots(ctx context.Context, plain, busy *tallyCluster, o options) error {
-	load := Load{Connections: 64, Request: tallyIncrease(groups)}
+	load := Load{Connections: 64, Request: increaseFilled()}
 	write := func(t *tallyCluster) func(context.Context) (Sample, error) {
 		return func(ctx context.Context) (Sample, error) { return t.load(ctx, false, load) }
 	}
