@@ -83,7 +83,7 @@ export function encodeCounters(counters) {
 /**
  * @param {import('../types/index.d.ts').BatchOperation} operation
  * @param {number} index
- * @returns {{op: string, group: string}} as it is sent
+ * @returns {{op: string, group: string, counters?: object, keys?: string[], all?: boolean}} as it is sent
  */
 export function encodeOperation(operation, index) {
   try {
