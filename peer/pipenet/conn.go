@@ -19,6 +19,7 @@ type conn struct {
 	local, remote addr
 	out           direction // of what this end writes
 	other         *conn
+	share         float64 // of the link's spread, 0 to 1
 
 	// Guarded by network.mu.
 	queue         []segment // written here, not yet read over there
@@ -30,6 +31,13 @@ type conn struct {
 	changed       chan struct{} // non-nil while somebody waits
 }
 
+// The shares of a link's spread that connections get, one after the other: a step
+// that has no divisor in common with their number goes through all of them.
+const (
+	shares     = 16
+	sharesStep = 7
+)
+
 // segment is what one write added, or the end of the stream.
 type segment struct {
 	due  time.Time
@@ -40,8 +48,10 @@ type segment struct {
 var _ net.Conn = (*conn)(nil)
 
 func (n *Network) pairLocked(out direction, near, far addr) (*conn, *conn) {
-	a := &conn{network: n, local: near, remote: far, out: out}
-	b := &conn{network: n, local: far, remote: near, out: direction{out.to, out.from}, other: a}
+	n.pairs++
+	share := float64(n.pairs*sharesStep%shares) / shares
+	a := &conn{network: n, local: near, remote: far, out: out, share: share}
+	b := &conn{network: n, local: far, remote: near, out: direction{out.to, out.from}, other: a, share: share}
 	a.other = b
 	n.conns[a], n.conns[b] = struct{}{}, struct{}{}
 	return a, b
@@ -129,6 +139,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
+// dueLocked is when what is written now arrives.
+func (c *conn) dueLocked(l *link) time.Time {
+	return time.Now().Add(l.delay + time.Duration(c.share*float64(l.spread)))
+}
+
 func (c *conn) writeLocked(p []byte) (int, error) {
 	link := c.network.linkLocked(c.out.from, c.out.to)
 	back := c.network.linkLocked(c.out.to, c.out.from)
@@ -146,7 +161,7 @@ func (c *conn) writeLocked(p []byte) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	c.queue = append(c.queue, segment{due: time.Now().Add(link.delay), data: append([]byte(nil), p[:n]...)})
+	c.queue = append(c.queue, segment{due: c.dueLocked(link), data: append([]byte(nil), p[:n]...)})
 	c.queued += n
 	link.traffic.Written += int64(n)
 	if link.cut {
@@ -166,7 +181,7 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	link := n.linkLocked(c.out.from, c.out.to)
-	c.queue = append(c.queue, segment{due: time.Now().Add(link.delay), end: true})
+	c.queue = append(c.queue, segment{due: c.dueLocked(link), end: true})
 	c.other.queue, c.other.queued = nil, 0 // nobody reads it any more
 	if c.other.closed {
 		delete(n.conns, c)

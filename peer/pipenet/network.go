@@ -33,6 +33,7 @@ type Network struct {
 	links     map[direction]*link
 	listeners map[string]*listener // by address
 	conns     map[*conn]struct{}   // both ends of each connection
+	pairs     int                  // connections made so far
 	lastPort  int                  // given out for port 0 and dialing ends
 	changed   chan struct{}        // closed and replaced at every change that dialing waits for
 }
@@ -43,6 +44,7 @@ type direction struct{ from, to string }
 // link is the state of one direction.
 type link struct {
 	delay   time.Duration
+	spread  time.Duration
 	cut     bool
 	traffic Traffic
 }
@@ -122,6 +124,15 @@ func (n *Network) Delay(from, to string, d time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.linkLocked(from, to).delay = d
+}
+
+// Spread makes bytes from one host to another take up to d longer on some
+// connections than on others, so that what is on one overtakes what is on
+// another. Within a connection they stay in order.
+func (n *Network) Spread(from, to string, d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.linkLocked(from, to).spread = d
 }
 
 // Reset breaks the connections between two hosts: both ends see a reset, also

@@ -90,6 +90,25 @@ func (d *Disk) SetFreeBytes(n uint64) {
 	d.free = n
 }
 
+// Extent returns the first and the last index of the log, and the index of the
+// newest snapshot, as the process sees them that has the disk open or, if none
+// has, as the next one will find them; 0 is for none.
+func (d *Disk) Extent() (first, last, snapshot uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	entries, list := d.image.log.entries, d.image.snapshots.list
+	if d.session != nil {
+		entries, list = d.session.log.volatile.entries, d.session.snapshots.volatile.list
+	}
+	if len(entries) > 0 {
+		first, last = entries[0].Index, entries[len(entries)-1].Index
+	}
+	if len(list) > 0 {
+		snapshot = list[0].meta.Index
+	}
+	return first, last, snapshot
+}
+
 // Calls returns how often op was called on this disk, by whatever process.
 func (d *Disk) Calls(op storage.Operation) int {
 	d.mu.Lock()

@@ -1,0 +1,72 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"tally/jepsen-lite/workload"
+	"tally/node"
+)
+
+// Plan is what a seed decides of a run. What a fault does in particular it
+// decides too, while the fault is made.
+type Plan struct {
+	Seed      uint64
+	Nodes     int
+	Duration  time.Duration // of faults, in virtual time
+	Rate      float64       // requests a second of all clients together
+	Workloads []string
+
+	MonotonicLogs bool          // the disks' logs take consecutive indexes only
+	ShortLogs     bool          // snapshots all the time, few entries behind them
+	Latency       time.Duration // of the network, one way
+	SyncTime      time.Duration // of a write to the log
+}
+
+const (
+	// durationDefault is long enough for some eighty faults.
+	durationDefault = 3 * time.Minute
+	// rateDefault is how many requests clients send in a second.
+	rateDefault = 10
+)
+
+// NewPlan returns the plan of a seed. Each seed has a few of the workloads only:
+// what many clients do to a few counters finds more than a little of everything.
+func NewPlan(seed uint64) Plan {
+	random := rand.New(rand.NewPCG(seed, 0x706c616e))
+	p := Plan{
+		Seed:          seed,
+		Nodes:         3,
+		Duration:      durationDefault,
+		Rate:          rateDefault,
+		MonotonicLogs: random.IntN(3) == 0,
+		ShortLogs:     random.IntN(2) == 0,
+		Latency:       []time.Duration{0, 200 * time.Microsecond, 2 * time.Millisecond}[random.IntN(3)],
+		SyncTime:      []time.Duration{0, time.Millisecond, 8 * time.Millisecond}[random.IntN(3)],
+	}
+	if random.IntN(8) == 0 {
+		p.Nodes = 5
+	}
+	if random.IntN(12) == 0 {
+		// The call limit is reached only if nothing else takes the turns.
+		p.Workloads, p.Rate = []string{"limit"}, 2*rateDefault
+		return p
+	}
+	names := slices.DeleteFunc(workload.Names(), func(name string) bool { return name == "limit" })
+	random.Shuffle(len(names), func(i, k int) { names[i], names[k] = names[k], names[i] })
+	p.Workloads = names[:3]
+	return p
+}
+
+// configure makes everything small that takes long to fill. All timeouts are
+// those of the product.
+func (p Plan) configure(config *node.Config) {
+	config.CommitTimeout = node.Default().CommitTimeout
+	config.WatchEventsMax = 200
+	if p.ShortLogs {
+		config.SnapshotInterval = 2 * time.Second
+		config.SnapshotThreshold = 60
+		config.TrailingLogs = 20
+	}
+}
