@@ -76,7 +76,8 @@ if [ -n "$time" ]; then
 else
   run --time 6m --full-rate 30s "$every"
   run --time 90s --nodes 5 --together 0.4 "$every" --nemesis partition-majorities-ring,partition-bridge,partition-halves,partition-leader,kill-minority,kill-majority,pause-minority,pause-majority,power-cut-one,power-cut-all,loss,member-replace
-  run --time 80s --node-flags "--log-store wal" "$every" --nemesis power-cut-one,power-cut-leader,power-cut-all,disk-error,disk-hang,disk-full,snapshot-install,kill-all,kill-one
+  # Its segments of 64 MiB want larger disks, and are never compacted in so short a time.
+  run --time 80s --node-flags "--log-store wal" --disk-mib 512 "$every" --nemesis power-cut-one,power-cut-leader,power-cut-all,disk-error,disk-hang,disk-full,kill-all,kill-one,rolling-restart
 fi
 case $worst in
   0) echo "all runs are valid; their folders are in $out" ;;
