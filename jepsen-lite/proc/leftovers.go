@@ -30,7 +30,9 @@ func RemoveLeftovers(parent string) (found []string, err error) {
 			continue
 		}
 		found = append(found, fmt.Sprintf("node with pid %d of %s", pid, dir))
-		errs = append(errs, syscall.Kill(pid, syscall.SIGKILL))
+		if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, err)
+		}
 	}
 	devices, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	errs = append(errs, err)
@@ -42,7 +44,9 @@ func RemoveLeftovers(parent string) (found []string, err error) {
 		}
 		device := "/dev/" + filepath.Base(filepath.Dir(filepath.Dir(file)))
 		found = append(found, fmt.Sprintf("loop device %s of %s", device, dir))
-		errs = append(errs, run("losetup", "-d", device))
+		if err := run("losetup", "-d", device); err != nil && exists(file) {
+			errs = append(errs, err) // and it has not gone by itself meanwhile
+		}
 	}
 	disks, err := filepath.Glob(filepath.Join(parent, RunPrefix+"*", "disks"))
 	errs = append(errs, err)
@@ -54,6 +58,11 @@ func RemoveLeftovers(parent string) (found []string, err error) {
 		errs = append(errs, os.RemoveAll(dir))
 	}
 	return found, errors.Join(errs...)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // nodesOfRuns returns the processes whose program lies in the folder of a run,
