@@ -46,3 +46,19 @@ func TestNearlyFullDisks(t *testing.T) {
 		wantCount(t, c, before.Counters[key]+1, before.Counters[key]+1)
 	})
 }
+
+// A node that is made leader while its disk is full, by an election for
+// instance, does not keep the others from taking changes.
+func TestLeaderElectedWithAFullDiskHandsOver(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		full := c.Others(leader)[0]
+		full.Disk().SetFreeBytes(node.Default().DiskReserveBytes - 1)
+		c.WaitFor("the disk to be noticed", func() bool { ok, _ := full.Ready("disk"); return !ok })
+		if reply := leader.TransferLeadership(full.ID); !reply.OK() {
+			t.Fatalf("handing leadership to %s: %v", full.ID, reply)
+		}
+		c.WaitFor("leadership to move on", func() bool { l := c.Leader(); return l != nil && l != full })
+		mustIncrease(t, full, 1)
+	})
+}
