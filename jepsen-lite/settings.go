@@ -158,7 +158,7 @@ func putBinary(s settings, folder string) error {
 		return copyProgram(s.Binary, target)
 	}
 	fmt.Println("building tallyd with the tag jepsen")
-	build := exec.Command("go", "build", "-tags", "jepsen", "-o", target, "./cmd/node")
+	build := exec.Command("go", "build", "-buildvcs=auto", "-tags", "jepsen", "-o", target, "./cmd/node")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build tallyd (in the directory of its source): %w", err)

@@ -63,7 +63,7 @@ finish() {
 trap 'finish 130' INT TERM HUP
 trap 'finish $?' EXIT
 
-go build -tags jepsen,planted -o "$work/tallyd" ./cmd/node
+go build -buildvcs=auto -tags jepsen,planted -o "$work/tallyd" ./cmd/node
 go build -o "$work/jepsen-lite" ./jepsen-lite
 
 # play NAME SEED SECONDS FAULTS WORKLOADS FLAGS... makes one run; what jepsen-lite
