@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"runtime"
@@ -74,7 +75,7 @@ func step(state groups, in input, out output) (bool, groups) {
 		g := state[in.parts[0].Group]
 		return g.modRevision == out.token && slices.Equal(g.selected(in.parts[0].Keys), out.outcomes[0].Counters), state
 	}
-	if out.code == "" && !state.mayAnswer(&in.parts[0], &out.outcomes[0]) {
+	if out.code == "" && (len(out.outcomes) != len(in.parts) || !state.mayAnswer(&in.parts[0], &out.outcomes[0])) {
 		return false, state
 	}
 	after := make(groups, len(state)+len(in.parts))
@@ -257,6 +258,7 @@ func checkLinear(r *replay, timeout time.Duration) (Result, []Partition) {
 				if p.Result == porcupine.Ok {
 					continue
 				}
+				numberClients(p.Operations)
 				_, p.Info = porcupine.CheckOperationsVerbose(Model(), p.Operations, timeout)
 				mu.Lock()
 				failed = append(failed, p)
@@ -282,4 +284,18 @@ func checkLinear(r *replay, timeout time.Duration) (Result, []Partition) {
 	}
 	result.summarize("%d operations of %d partitions, at most %d of one", result.Checked, len(byName), largest)
 	return *result, failed
+}
+
+// numberClients gives the processes of a partition small numbers, so that its
+// page has a row for each of them and none for others.
+func numberClients(operations []porcupine.Operation) {
+	slices.SortStableFunc(operations, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	numbers := map[int]int{}
+	for i := range operations {
+		process := operations[i].ClientId
+		if _, known := numbers[process]; !known {
+			numbers[process] = len(numbers)
+		}
+		operations[i].ClientId = numbers[process]
+	}
 }
