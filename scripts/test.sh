@@ -5,6 +5,7 @@
 #
 #   TALLY_TEST_STRICT=1  a skip is a failure
 #   TALLY_FUZZ_TIME=5s   how long each fuzz target runs
+#   TALLY_FAULTS_TIME=30s  how long real faults are made on a real cluster
 #
 # Names of checks as arguments run only those: scripts/test.sh format lint
 
@@ -14,11 +15,12 @@ exec </dev/null
 
 linter=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 fuzz_time=${TALLY_FUZZ_TIME:-5s}
+faults_time=${TALLY_FAULTS_TIME:-30s}
 # For the scripts that start nodes, whose environment must be a user's.
 strict=${TALLY_TEST_STRICT:-}
-unset TALLY_TEST_STRICT TALLY_FUZZ_TIME
+unset TALLY_TEST_STRICT TALLY_FUZZ_TIME TALLY_FAULTS_TIME
 
-checks="format modules vet vet_darwin lint shell documents unit fuzz cluster sdk_js"
+checks="format modules vet vet_darwin lint shell documents unit fuzz cluster faults sdk_js"
 
 # --- the checks: 0 is passed, $skip is skipped for the reason in $reason -------
 
@@ -107,6 +109,13 @@ fuzz() { # $1: target, $2: package
 }
 
 check_cluster() { scripts/cluster_test.sh; }
+
+# Another seed each day; the run says it. Without root it makes fewer kinds of
+# fault, and says which it leaves out.
+check_faults() {
+  [ "$(uname)" = Linux ] || { reason="real faults need Linux"; return "$skip"; }
+  scripts/jepsen-lite.sh --time "$faults_time" --seed "$(date +%Y%m%d)"
+}
 
 check_sdk_js() {
   { have node nodejs && have npm npm; } || { reason="Node or npm is missing"; return "$skip"; }
