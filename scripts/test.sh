@@ -54,6 +54,9 @@ check_shell() {
   shellcheck scripts/*.sh .ci/run
 }
 
+# prose is a document without its code, in which ](x) is no link.
+prose() { awk '/^```/ { code = !code; next } !code' "$1" | sed 's/`[^`]*`//g'; }
+
 # Every relative link of a document leads to a file.
 check_documents() {
   local file link broken=0
@@ -61,7 +64,7 @@ check_documents() {
     while IFS= read -r link; do
       case $link in *://* | mailto:* | '#'*) continue ;; esac
       [ -e "$(dirname "$file")/${link%%#*}" ] || { echo "$file links to $link, which does not exist"; broken=1; }
-    done < <(grep -oE '\]\([^) ]+\)' "$file" | sed 's/^](//; s/)$//')
+    done < <(prose "$file" | grep -oE '\]\([^) ]+\)' | sed 's/^](//; s/)$//')
   done < <(git ls-files '*.md')
   return $broken
 }
