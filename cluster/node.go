@@ -281,6 +281,9 @@ func (n *Node) Close(ctx context.Context) error {
 // handOver gives leadership away, if this node has it and somebody can take it.
 func (n *Node) handOver(ctx context.Context) {
 	const attemptsMax = 3 // a target that dies meanwhile fails one attempt
+	// By then the others have elected a leader by themselves, if they can.
+	ctx, cancel := context.WithTimeout(ctx, 4*n.config.ElectionTimeout)
+	defer cancel()
 	for range attemptsMax {
 		if !n.leads() || len(n.voters()) < 2 || ctx.Err() != nil {
 			return

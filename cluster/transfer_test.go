@@ -77,3 +77,29 @@ func TestCleanStopHandsOverToANodeThatIsThere(t *testing.T) {
 		})
 	}
 }
+
+// When all nodes stop at once, the leader may hand over to one that ends before
+// it leads. Then nobody does, and nobody is waited for.
+func TestCleanStopDoesNotWaitForASuccessorThatIsGone(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		c.WaitAgree()
+		for _, other := range c.Others(leader) {
+			c.Delay(other, leader, 50*time.Millisecond)
+		}
+		start := time.Now()
+		stopped := make(chan error, 1)
+		go func() { stopped <- leader.Close() }()
+		// Leadership is given up, and the successor has not been heard yet.
+		c.WaitFor("the end of a term", func() bool { return leader.LeaderID() == "" })
+		for _, other := range c.Others(leader) {
+			other.Kill()
+		}
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+	})
+}
