@@ -55,7 +55,7 @@ check_shell() {
 }
 
 # prose is a document without its code, in which ](x) is no link.
-prose() { awk '/^```/ { code = !code; next } !code' "$1" | sed 's/`[^`]*`//g'; }
+prose() { awk '/^```/ { code = !code; next } !code { gsub(/`[^`]*`/, ""); print }' "$1"; }
 
 # Every relative link of a document leads to a file.
 check_documents() {
