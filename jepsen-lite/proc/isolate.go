@@ -56,8 +56,11 @@ func Isolate(env ...string) (code int, err error) {
 	if err != nil {
 		return 0, errors.Join(ErrNoIsolation, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // its state says more than its error
+	}()
 	for {
 		select {
 		case s := <-signals:

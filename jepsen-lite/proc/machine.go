@@ -4,7 +4,6 @@ package proc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -255,16 +254,16 @@ func (m *Machine) SetClock(offset time.Duration) error {
 
 // AwaitReady waits until the node says that it is ready.
 func (m *Machine) AwaitReady(ctx context.Context) error {
-	last := errors.New("it was not asked")
 	for {
 		if !m.Running() {
 			return fmt.Errorf("%s on %s does not run", m.Node(), m.Name)
 		}
-		if last = m.cluster.client.ready(ctx, m); last == nil {
+		err := m.cluster.client.ready(ctx, m)
+		if err == nil {
 			return nil
 		}
 		if !pause(ctx, 20*time.Millisecond) {
-			return fmt.Errorf("%s on %s is not ready: %w", m.Node(), m.Name, last)
+			return fmt.Errorf("%s on %s is not ready: %w", m.Node(), m.Name, err)
 		}
 	}
 }

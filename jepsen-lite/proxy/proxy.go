@@ -225,7 +225,7 @@ func (c *connection) reset() bool {
 	for _, side := range append(c.ghosts, c.client, c.server) {
 		if tcp, ok := side.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // a reset and no orderly end; without it the end is orderly
-			tcp.Close()
+			_ = tcp.Close()
 		}
 	}
 	return true
