@@ -64,6 +64,15 @@ func start() (code int, err error) {
 		listKinds()
 		return exitValid, nil
 	}
+	if s.Check != "" {
+		return recheck(s.Check)
+	}
+	if s.EDN != "" {
+		if err := exportEDN(s.EDN); err != nil {
+			return exitUnknown, err
+		}
+		return exitValid, nil
+	}
 	if proc.Isolated() {
 		return run(s, os.Getenv(envFolder), "")
 	}

@@ -37,6 +37,8 @@ type settings struct {
 	NodeFlags []string
 	DiskMiB   int64
 	List      bool
+	Check     string
+	EDN       string
 }
 
 var errHelp = flag.ErrHelp
@@ -59,6 +61,8 @@ func parseSettings(args []string) (s settings, err error) {
 	nodeFlags := f.String("node-flags", "", "more flags for every tallyd, with spaces between them, such as \"--log-store wal\"")
 	f.Int64Var(&s.DiskMiB, "disk-mib", 128, "size of each node's disk, in MiB")
 	f.BoolVar(&s.List, "list", false, "list the kinds of fault and the workloads, and end")
+	f.StringVar(&s.Check, "check", "", "decide once more about the run in this `folder`, and end")
+	f.StringVar(&s.EDN, "edn", "", "write the history of the run in this `folder` in the form of Jepsen, history.edn beside it, and end")
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
@@ -146,7 +150,7 @@ func floors(s settings) checker.Floors {
 func (s settings) nodeFlags() []string {
 	return append([]string{
 		"--snapshot-threshold", "300", "--snapshot-interval", "500ms", "--trailing-logs", "100",
-		"--disk-reserve-bytes", fmt.Sprint(8 << 20), "--log-level", "info", "--log-format", "text",
+		"--watch-events-max", "100", "--disk-reserve-bytes", fmt.Sprint(8 << 20), "--log-level", "info", "--log-format", "text",
 	}, s.NodeFlags...)
 }
 

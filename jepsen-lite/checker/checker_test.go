@@ -272,13 +272,6 @@ func TestFalsified(t *testing.T) {
 			f.moveToFront("poll-1", 1)
 		}, []string{"real time"}},
 		{"a user with too many calls", tooManyCalls, []string{"limit"}},
-		{"a fault that was not felt", func(_ *testing.T, f *files) {
-			for i := range f.history {
-				if fault := f.history[i].Fault; fault != nil {
-					fault.Proof = ""
-				}
-			}
-		}, []string{"faults"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := goodRun(t)
@@ -449,6 +442,16 @@ func TestUnknown(t *testing.T) {
 		{"too few requests", checker.Config{Floors: checker.Floors{Operations: 100_000}}, nil, "floors"},
 		{"too few events", checker.Config{Floors: checker.Floors{Events: 100_000}}, nil, "floors"},
 		{"too few faults", checker.Config{Floors: checker.Floors{Faults: 2}}, nil, "faults"},
+		{"a fault that was not felt", checker.Config{}, func(f *files) {
+			for i := range f.history {
+				if fault := f.history[i].Fault; fault != nil {
+					fault.Proof = ""
+				}
+			}
+		}, "faults"},
+		{"a fault that did not end", checker.Config{}, func(f *files) {
+			f.history = slices.DeleteFunc(f.history, func(e history.Entry) bool { return e.Fault != nil && e.Fault.Phase == history.End })
+		}, "faults"},
 		{"too many unknown outcomes", checker.Config{}, func(f *files) {
 			for nth := range 12 {
 				_, c := f.invocation(history.Increase, "several-0", nth)

@@ -92,7 +92,8 @@ func faultsOf(h *history.History) []FaultStats {
 	return slices.SortedFunc(maps.Values(kinds), func(a, b FaultStats) int { return cmp.Compare(a.Kind, b.Kind) })
 }
 
-// checkFaults sees that every fault ended, and was proved to have been felt.
+// checkFaults sees that every fault ended, and was proved to have been felt. One
+// that was not violates nothing: the run has not shown what it was meant to.
 func checkFaults(s Stats, floors Floors) Result {
 	result := newResult("faults")
 	proved := 0
@@ -100,7 +101,7 @@ func checkFaults(s Stats, floors Floors) Result {
 		result.Checked += f.Begun
 		proved += f.Proved
 		if f.Begun != f.Proved {
-			result.violation("%s was made %d times, and was proved to have been felt %d times", f.Kind, f.Begun, f.Proved)
+			result.unknown("%s was made %d times, and was proved to have been felt %d times", f.Kind, f.Begun, f.Proved)
 		}
 	}
 	if proved < floors.Faults {
