@@ -5,26 +5,28 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-// What the test build has, so that faults can be made and checked, the product
-// must not contain: nobody can turn on what is not there.
+// What the test builds have, so that faults can be made and mistakes planted, the
+// product must not contain: nobody can turn on what is not there.
 func TestProductHasNoHooks(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it builds tallyd twice")
+		t.Skip("it builds tallyd three times")
 	}
+	const hooks, mistakes = "jepsen-lite/journal", "internal/planted"
 	for _, build := range []struct {
-		name  string
-		args  []string
-		hooks bool
+		name            string
+		tags            string
+		hooks, mistakes bool
 	}{
-		{"product", nil, false},
-		{"test build", []string{"-tags", "jepsen"}, true},
+		{"product", "", false, false},
+		{"test build", "jepsen", true, false},
+		{"build with planted mistakes", "jepsen,planted", true, true},
 	} {
 		path := filepath.Join(t.TempDir(), "tallyd")
-		args := append([]string{"build", "-o", path}, build.args...)
-		if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-tags", build.tags, "-o", path, ".").CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", build.name, err, out)
 		}
 		binary, err := os.ReadFile(path)
@@ -32,8 +34,36 @@ func TestProductHasNoHooks(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The linker names the package of every function that it takes in.
-		if found := bytes.Contains(binary, []byte("jepsen-lite")); found != build.hooks {
-			t.Errorf("%s has something of jepsen-lite: %t", build.name, found)
+		for what, want := range map[string]bool{hooks: build.hooks, mistakes: build.mistakes} {
+			if found := bytes.Contains(binary, []byte(what)); found != want {
+				t.Errorf("%s has something of %s: %t", build.name, what, found)
+			}
+		}
+		// A name would be left of every question that is asked.
+		for _, name := range plantedNames(t) {
+			if found := bytes.Contains(binary, []byte(name)); found != build.mistakes {
+				t.Errorf("%s knows the mistake %s: %t", build.name, name, found)
+			}
 		}
 	}
+}
+
+// plantedNames returns the mistakes that scripts/planted.sh plays.
+func plantedNames(t *testing.T) (names []string) {
+	t.Helper()
+	script, err := os.ReadFile("../../scripts/planted.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plan, _ := strings.Cut(string(script), "<<'PLAN'\n")
+	plan, _, _ = strings.Cut(plan, "PLAN\n")
+	for line := range strings.Lines(plan) {
+		if name, _, _ := strings.Cut(line, " "); name != "none" {
+			names = append(names, name)
+		}
+	}
+	if len(names) < 20 {
+		t.Fatalf("the script plays %d mistakes", len(names))
+	}
+	return names
 }

@@ -21,7 +21,7 @@ type Bug struct {
 	rule    rule
 	backend func(*backend)
 	told    func(*told)
-	disk    func(*storage.Store)
+	disk    func(s *storage.Store, dir string)
 }
 
 // Bugs returns all of them.
@@ -49,7 +49,7 @@ func Bugs() []Bug {
 		{Name: "snapshot-without-table", Does: "who restores a snapshot forgets the idempotency table"},
 		{Name: "snapshot-without-group", Does: "who restores a snapshot forgets one group"},
 		{Name: "late-log", Does: "log entries are acknowledged up to 250 ms before they are written", disk: writeLate},
-		{Name: "unsynced-log", Does: "what is written to log and votes is not synced"},
+		{Name: "unsynced-log", Does: "what is written to log and votes is synced up to 250 ms later", disk: syncLate},
 		{Name: "term-forgotten", Does: "term and vote are kept in memory", disk: forgetTerms},
 		{Name: "wiped-accepted", Does: "a node without its disk comes back as if nothing had happened", disk: keepIncarnation},
 
@@ -95,7 +95,7 @@ func Plant(config *node.Config, name string) (func(*fsm.Machine) journal.Machine
 		config.OpenStorage = func(c storage.Config) (*storage.Store, error) {
 			store, err := storage.Open(c)
 			if err == nil {
-				bug.disk(store)
+				bug.disk(store, c.Dir)
 			}
 			return store, err
 		}

@@ -5,6 +5,8 @@ package planted
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -13,12 +15,12 @@ import (
 	"tally/storage"
 )
 
-// lateWrite is how long log entries wait for the disk.
+// lateWrite is how long what is stored waits for the disk.
 const lateWrite = 250 * time.Millisecond
 
 // writeLate takes log entries into memory and writes them some time after it has
 // said that they are written.
-func writeLate(s *storage.Store) {
+func writeLate(s *storage.Store, _ string) {
 	late := &lateLog{LogStore: s.Log}
 	s.Log = late
 	go func() {
@@ -100,8 +102,29 @@ func (l *lateLog) DeleteRange(low, high uint64) error {
 	return l.LogStore.DeleteRange(low, high)
 }
 
+// syncLate syncs the files that are not synced when they are written. Between
+// two times, the disk has them as they were at the first.
+func syncLate(_ *storage.Store, dir string) {
+	go func() {
+		for range time.Tick(lateWrite) {
+			for _, name := range []string{"log.bolt", "stable.bolt"} {
+				syncFile(filepath.Join(dir, name))
+			}
+		}
+	}()
+}
+
+func syncFile(path string) {
+	file, err := os.Open(path)
+	if err != nil {
+		return // the disk is gone, as the node will find out
+	}
+	_ = file.Sync()
+	_ = file.Close()
+}
+
 // forgetTerms keeps term and vote in memory.
-func forgetTerms(s *storage.Store) {
+func forgetTerms(s *storage.Store, _ string) {
 	s.Stable = &memory{numbers: map[string]uint64{}, values: map[string][]byte{}}
 }
 
@@ -150,7 +173,7 @@ func (m *memory) GetUint64(key []byte) (uint64, error) {
 
 // keepIncarnation lets the incarnation follow from the node's ID, so that it is
 // the same after the loss of everything.
-func keepIncarnation(s *storage.Store) { s.Identity = &constant{s.Identity} }
+func keepIncarnation(s *storage.Store, _ string) { s.Identity = &constant{s.Identity} }
 
 type constant struct{ storage.IdentityStore }
 
