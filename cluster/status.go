@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -94,6 +95,10 @@ func (n *Node) Ready(context.Context) []counter.Check {
 	disk := counter.Check{Name: "disk", OK: !n.proposer.diskFull.Load(), Detail: fmt.Sprintf("%d MiB free, reserve %d MiB", n.freeBytes.Load()>>20, n.config.DiskReserveBytes>>20)}
 	return []counter.Check{leader, caughtUp, n.memberCheck(), disk, n.clock.check()}
 }
+
+// ClockSkew is how far this node's wall clock is ahead of the voters' median, as
+// it knows since the last exchange with them.
+func (n *Node) ClockSkew() time.Duration { return n.clock.ownSkew() }
 
 // memberCheck tells a node that was taken out of the cluster from one that belongs to it.
 func (n *Node) memberCheck() counter.Check {

@@ -61,6 +61,7 @@ const (
 func (f *fault) begin(targets []*clustertest.Node, format string, arguments ...any) {
 	for _, n := range targets {
 		f.targets = append(f.targets, n.ID)
+		f.heal(f.world.target(n.ID))
 	}
 	f.begun = true
 	f.world.recorder.Fault(history.Fault{Kind: f.kind.name, Phase: history.Begin, Targets: f.targets, Detail: fmt.Sprintf(format, arguments...)})
@@ -103,6 +104,16 @@ func (f *fault) some(n int) []*clustertest.Node {
 
 // one returns a member.
 func (f *fault) one() *clustertest.Node { return f.some(1)[0] }
+
+// apart returns n members that no other fault has been made on, if there are so
+// many: where a node is removed, nothing is left to be felt by it.
+func (f *fault) apart(n int) []*clustertest.Node {
+	all := f.some(len(f.world.nodes()))
+	slices.SortStableFunc(all, func(a, b *clustertest.Node) int {
+		return f.world.targeted(a.ID) - f.world.targeted(b.ID)
+	})
+	return all[:n]
+}
 
 // others returns the members but these.
 func (f *fault) others(these ...*clustertest.Node) []*clustertest.Node {

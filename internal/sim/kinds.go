@@ -34,7 +34,7 @@ func processKinds() []kind {
 			kind{name: end.name + "-one", inject: count(func(*fault) int { return 1 })},
 			kind{name: end.name + "-majority", inject: count(func(f *fault) int { return len(f.world.nodes())/2 + 1 })},
 			kind{name: end.name + "-all", inject: count(func(f *fault) int { return len(f.world.nodes()) })},
-			kind{name: end.name + "-leader", inject: func(f *fault) error { return endLeader(f, end.end) }},
+			kind{name: end.name + "-leader", touches: leaders, inject: func(f *fault) error { return endLeader(f, end.end) }},
 		)
 	}
 	kinds = append(kinds,
@@ -42,7 +42,7 @@ func processKinds() []kind {
 		kind{name: "rolling-restart", inject: rollingRestart},
 	)
 	for i := range kinds {
-		kinds[i].touches = processes
+		kinds[i].touches |= processes
 	}
 	return kinds
 }
@@ -116,12 +116,11 @@ func diskKinds() []kind {
 		{name: "disk-slow", inject: slowDisk},
 		{name: "disk-full", inject: fullDisk},
 		{name: "torn-write", inject: tearWrite},
-		{name: "damaged-log", inject: damageLog},
+		{name: "damaged-log", touches: members | leaders, inject: damageLog},
 	}
 	for i := range kinds {
-		kinds[i].touches = processes
+		kinds[i].touches |= processes
 	}
-	kinds[len(kinds)-1].touches |= members | leaders
 	return kinds
 }
 
@@ -210,7 +209,7 @@ func tearWrite(f *fault) error {
 // damageLog damages an entry that a node has applied and will read again when it
 // starts. It must not start with it; the others must not miss it.
 func damageLog(f *fault) error {
-	n := f.one()
+	n := f.apart(1)[0]
 	f.begin([]*clustertest.Node{n}, "an entry of its log is damaged, and it is restarted")
 	done := f.world.expectEnd(n.ID)
 	f.heal(done)
@@ -261,9 +260,9 @@ func networkKinds() []kind {
 			all := f.world.nodes()
 			return cut(f, all, bothWays(all, all))
 		}},
-		{name: "isolate-leader", inject: isolateLeader},
+		{name: "isolate-leader", touches: leaders, inject: isolateLeader},
 		{name: "one-way", inject: func(f *fault) error {
-			pair := f.some(2)
+			pair := f.apart(2)
 			return cut(f, pair, []link{{pair[0].ID, pair[1].ID}})
 		}},
 		{name: "bridge", inject: func(f *fault) error {
@@ -281,17 +280,17 @@ func networkKinds() []kind {
 		{name: "delay", inject: delay},
 		{name: "reset", inject: reset},
 		{name: "clients-cut", inject: func(f *fault) error {
-			n := f.one()
+			n := f.apart(1)[0]
 			return cut(f, []*clustertest.Node{n}, []link{{clientHost, n.ID}, {n.ID, clientHost}})
 		}},
 		{name: "replies-cut", inject: func(f *fault) error {
-			n := f.one()
+			n := f.apart(1)[0]
 			return cut(f, []*clustertest.Node{n}, []link{{n.ID, clientHost}})
 		}},
 		{name: "ghosts", inject: ghosts},
 	}
 	for i := range kinds {
-		kinds[i].touches = network
+		kinds[i].touches |= network
 	}
 	return kinds
 }
@@ -365,7 +364,7 @@ func cutLeader(f *fault, direction func(leader, other string) link) error {
 
 // flap cuts and heals a link several times in a second.
 func flap(f *fault) error {
-	pair := f.some(2)
+	pair := f.apart(2)
 	net := f.world.cluster.Network()
 	stopped := cutLinks(f, pair, bothWays(pair[:1], pair[1:]))
 	for range 8 {
@@ -504,6 +503,9 @@ func someSkew(f *fault) time.Duration {
 	return time.Duration(least*math.Pow(most/least, f.random.Float64())) * time.Second
 }
 
+// skewSeen is the skew from which on a node says that its clock is wrong.
+const skewSeen = 5 * time.Second
+
 // skew makes a clock wrong, or ever more wrong, until its node says so.
 func skew(f *fault, offset time.Duration, drift float64) error {
 	n := f.one()
@@ -520,12 +522,12 @@ func skew(f *fault, offset time.Duration, drift float64) error {
 
 func proveSkew(f *fault, n *clustertest.Node) error {
 	return f.await("it says that its clock is wrong", func() bool {
-		ok, detail := n.Ready("clock")
-		if n.Running() && !ok {
-			f.prove("%s", detail)
-			return true
+		process := n.Process()
+		if process == nil || process.Cluster().ClockSkew().Abs() < skewSeen {
+			return false
 		}
-		return false
+		f.prove("it is %v ahead of the others, it says", process.Cluster().ClockSkew())
+		return true
 	})
 }
 
@@ -547,7 +549,7 @@ func strobe(f *fault) error {
 func memberKinds() []kind {
 	return []kind{
 		{name: "member-replace", touches: members | processes | leaders, inject: func(f *fault) error {
-			n := f.one()
+			n := f.apart(1)[0]
 			f.begin([]*clustertest.Node{n}, "it is removed while it runs, and replaced")
 			f.heal(f.world.expectEnd(n.ID))
 			return replaceNode(f, n)
@@ -586,17 +588,21 @@ func replaceNode(f *fault, old *clustertest.Node) error {
 // loseDisk starts a node with its old ID and an empty disk, which the others must
 // refuse: it may have forgotten votes and changes.
 func loseDisk(f *fault) error {
-	n := f.one()
+	n := f.apart(1)[0]
 	f.begin([]*clustertest.Node{n}, "it comes back under its ID with an empty disk")
 	done := f.world.expectEnd(n.ID)
 	f.heal(done)
 	n.Wipe()
 	f.world.healDisk(n)
+	join := f.world.peers(n.ID)
+	n.Configure(func(config *node.Config) { config.InitialCluster, config.Join = nil, join })
 	if err := n.TryStart(); err != nil && !errors.Is(err, node.ErrNotAdmitted) {
 		return err
 	}
 	if err := f.await("it is refused", func() bool { return n.Failure() != nil }); err != nil {
-		f.world.violation("%s lost its disk and was not refused", n.ID)
+		if ok, _ := n.Ready("member"); ok {
+			f.world.violation("%s lost its disk and was let in under its old ID", n.ID)
+		}
 		return err
 	}
 	if failure := n.Failure(); !errors.Is(failure, node.ErrNotAdmitted) {

@@ -37,6 +37,7 @@ type world struct {
 	journals   map[string]*journal.Memory
 	members    []string       // who clients talk to
 	mayEnd     map[string]int // faults under way after which a node may end itself
+	targets    map[string]int // faults under way on a node
 	violations []string
 	made       int // nodes so far, for their IDs
 	processes  int // so far, for theirs
@@ -51,6 +52,7 @@ func newWorld(t *testing.T, plan Plan, planted Planted) *world {
 		clocks:   map[string]*clock{},
 		journals: map[string]*journal.Memory{},
 		mayEnd:   map[string]int{},
+		targets:  map[string]int{},
 		made:     plan.Nodes,
 	}
 	for i := range plan.Nodes {
@@ -135,6 +137,25 @@ func (w *world) expectEnd(id string) (done func()) {
 	}
 }
 
+// target says that a fault is made on a node, until done is called.
+func (w *world) target(id string) (done func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.targets[id]++
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.targets[id]--
+	}
+}
+
+// targeted is how many faults are made on a node.
+func (w *world) targeted(id string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.targets[id]
+}
+
 func (w *world) violation(format string, arguments ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -198,19 +219,25 @@ func (w *world) nodes() []*clustertest.Node {
 	return nodes
 }
 
+// peers returns where all members but one listen for each other.
+func (w *world) peers(but string) (addresses []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range w.members {
+		if id != but {
+			addresses = append(addresses, id+":9101")
+		}
+	}
+	return addresses
+}
+
 // replaceMember makes a machine that takes the place of another.
 func (w *world) replaceMember(old string) *clustertest.Node {
+	join := w.peers(old)
 	w.mu.Lock()
 	w.made++
 	id := fmt.Sprintf("n%d", w.made)
-	var join []string
-	for i, member := range w.members {
-		if member == old {
-			w.members[i] = id
-		} else {
-			join = append(join, member+":9101")
-		}
-	}
+	w.members[slices.Index(w.members, old)] = id
 	w.mu.Unlock()
 	n := w.cluster.Add(id)
 	n.Configure(func(config *node.Config) { config.Join = join })

@@ -121,10 +121,11 @@ type Floors struct {
 	PerKind int
 	// Served is the least part of the requests of a kind that were served, 0 to 1.
 	Served float64
+	// UnknownMax is the greatest part of the changes that may be info; 0 means 0.05.
+	UnknownMax float64
 }
 
-// unknownMax is the greatest part of the changes that may be info.
-const unknownMax = 0.05
+const unknownMaxDefault = 0.05
 
 // checkFloors sees that enough was done. Too little makes a run unknown: it
 // violates nothing, and shows nothing.
@@ -151,6 +152,7 @@ func checkFloors(s Stats, floors Floors) Result {
 			result.unknown("%s %s: none was ok", k.Workload, k.Kind)
 		}
 	}
+	unknownMax := cmp.Or(floors.UnknownMax, unknownMaxDefault)
 	if float64(unknown) > unknownMax*float64(changes) {
 		result.unknown("of %d changes nobody knows %d: more than %.0f %%", changes, unknown, unknownMax*100)
 	}
