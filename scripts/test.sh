@@ -39,7 +39,7 @@ check_modules() {
   [ "${PIPESTATUS[0]}" -eq 0 ] || { echo "go mod tidy would change this"; return 1; }
 }
 
-check_vet() { go vet ./... && (cd bench/peers && go vet ./...); }
+check_vet() { go vet ./... && go vet -tags jepsen,planted ./cmd/node ./fsm ./storage ./internal/planted ./jepsen-lite/... && (cd bench/peers && go vet ./...); }
 
 # The other system that people start a cluster on.
 check_vet_darwin() { GOOS=darwin GOARCH=arm64 go vet ./...; }
@@ -74,6 +74,7 @@ check_unit() {
   (cd bench/peers && go test ./...) || return 1
   # The test build forgets keys so early that a test can wait for it.
   go test -tags jepsen -timeout 5m -run '^Test(ForgottenRequestsAreNotExecutedAgain|EvictionScheduleNoticesLogOrder)$' ./cluster || return 1
+  go test -tags jepsen,planted ./jepsen-lite/planted || return 1
   if ! race_detector; then
     go test -timeout 20m ./... || return 1
     reason="no C compiler: the tests ran, but without the race detector"

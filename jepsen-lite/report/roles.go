@@ -175,16 +175,3 @@ func roleOf(word string) role {
 	}
 	return follower
 }
-
-// reigns counts the terms in which some node led within the run.
-func reigns(timelines []timeline) int {
-	terms := map[uint64]bool{}
-	for _, t := range timelines {
-		for _, s := range t.spans {
-			if s.role == leader && s.term > 0 && s.end > 0 {
-				terms[s.term] = true
-			}
-		}
-	}
-	return len(terms)
-}
