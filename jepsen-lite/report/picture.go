@@ -80,6 +80,7 @@ const (
 	panelHeight  = 190
 	panelGap     = 46
 	laneHeight   = 18
+	marksMax     = 15 // on the axis of time
 )
 
 // mainPicture shows latencies and rates over time, with faults behind them, and
@@ -108,8 +109,9 @@ func mainPicture(h *history.History, roles []timeline) *picture {
 func (p *picture) panel(h *history.History, top, height float64) *panel {
 	area := &panel{picture: p, left: marginLeft, right: pictureWidth - marginRight, top: top, bottom: top + height, duration: h.Duration}
 	p.rect(area.left, area.top, area.right, area.bottom, classPanel, "")
-	step := stepFor(h.Duration * slotsMax / 12) // about a dozen marks
-	for at := time.Duration(0); at <= h.Duration; at += step {
+	step := stepFor(h.Duration, marksMax)
+	for mark := range h.Duration/step + 1 {
+		at := mark * step
 		p.line(classGrid, point{area.x(at), area.top}, point{area.x(at), area.bottom})
 		p.label(area.x(at), area.bottom+14, middle, classText, "%v", at)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -296,6 +297,28 @@ func TestGroupsInNoOrderAreLinked(t *testing.T) {
 	for n := range page.Descendants() {
 		if target := attribute(n, "href"); n.Data == "a" && strings.HasPrefix(target, "linear") && target != "linear-1-register_7_.html" {
 			t.Errorf("the link leads to %s", target)
+		}
+	}
+}
+
+// Whatever a history says of its length, its picture is drawn.
+func TestLengthsOfRuns(t *testing.T) {
+	for _, length := range []time.Duration{0, 1, 3 * time.Second, 2 * time.Hour, math.MaxInt64} {
+		h := exampleHistory()
+		h.Duration = length
+		h.Operations, h.Faults = nil, nil
+		if length > 0 {
+			h.Operations = []history.Operation{{Op: history.Op{Workload: "counter", Kind: history.Read}, Invoked: length - 1, Returned: length, Outcome: history.TypeOK}}
+		}
+		page, _ := write(t, exampleRun(t), exampleVerdict(checker.Valid), h)
+		marks := 0
+		for n := range page.Descendants() {
+			if n.Data == "text" && n.Namespace == "svg" {
+				marks++
+			}
+		}
+		if marks == 0 || marks > 100 {
+			t.Errorf("the picture of %v has %d texts", length, marks)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type slot struct {
 const slotsMax = 240
 
 func newSeries(h *history.History) series {
-	s := series{step: stepFor(h.Duration)}
+	s := series{step: stepFor(h.Duration, slotsMax)}
 	s.slots = make([]slot, int(h.Duration/s.step)+1)
 	latencies := make([][]time.Duration, len(s.slots))
 	for i := range h.Operations {
@@ -44,17 +44,18 @@ func newSeries(h *history.History) series {
 	return s
 }
 
-// stepFor returns a round length of which not too many make the duration.
-func stepFor(d time.Duration) time.Duration {
+// stepFor returns a round length of which less than most make the duration.
+func stepFor(d time.Duration, most time.Duration) time.Duration {
 	for _, step := range []time.Duration{
 		100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
-		time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
+		time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+		time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour,
 	} {
-		if d/step < slotsMax {
+		if d/step < most {
 			return step
 		}
 	}
-	return d/slotsMax + 1
+	return d/most + 1
 }
 
 // perSecond is a number in one interval as a rate.
