@@ -192,9 +192,9 @@ func TestTablesHaveTheNumbersOfTheRun(t *testing.T) {
 			{"all", "", "100", "17", "1", "1", "", "", "", ""},
 		},
 		"faults": {
-			{"kind", "made", "proved", "together", "longest", "proofs"},
+			{"kind", "made", "proved", "in all", "longest", "proofs"},
 			{"kill-leader", "1", "1", "2.5 s", "2.5 s", "n1 was ended by <killed> 4.0 s to 6.5 s, n1@m1: SIGKILL. n1 was ended by <killed>"},
-			{"partition-halves", "1", "0", "3.0 s", "3.0 s", "5.0 s to 8.0 s, n2@m2: cut off. Not proved : nothing dropped"},
+			{"partition-halves", "1", "0", "3.0 s", "3.0 s", "not proved 5.0 s to 8.0 s, n2@m2: cut off. Not proved : nothing dropped"},
 			{"all", "2", "1", "", "", ""},
 		},
 	} {
