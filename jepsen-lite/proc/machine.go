@@ -4,6 +4,7 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -158,7 +159,9 @@ func (m *Machine) Kill() (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	if err := p.signal(syscall.SIGKILL); err != nil {
+	// A process that is just ending by itself cannot be signalled; it is waited
+	// for all the same, so that after this nothing runs.
+	if err := p.signal(syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return Exit{}, err
 	}
 	exit, err := m.await(p, 10*time.Second)
