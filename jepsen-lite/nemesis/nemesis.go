@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type Fault struct {
 	End     time.Duration `json:"end"`
 	// Trouble is why the fault could not be made, did not bite, or could not be healed.
 	Trouble string `json:"trouble,omitempty"`
+	// Unhealed says that what was broken could not be mended.
+	Unhealed bool `json:"unhealed,omitempty"`
 	// CutShort says that the run was told to stop while the fault was played.
 	CutShort bool `json:"cutShort,omitempty"`
 }
@@ -63,6 +66,9 @@ func Run(ctx context.Context, config Config, until time.Duration) ([]Fault, erro
 		n.play(ctx, n.order.next())
 		if ctx.Err() != nil {
 			break
+		}
+		if slices.ContainsFunc(n.faults, func(f Fault) bool { return f.Unhealed }) {
+			return n.faults, errors.New("a fault could not be healed: what comes now would say nothing of the cluster")
 		}
 		if err := awaitAll(ctx, config.Cluster, recoveryLimit); err != nil && ctx.Err() == nil {
 			return n.faults, fmt.Errorf("%w within %v: %w", ErrNotRecovered, recoveryLimit, err)
@@ -117,8 +123,10 @@ func (n *nemesis) playOne(ctx context.Context, kind Kind, with string, random *r
 		n.Recorder.Fault(history.Fault{Kind: kind.Name, Phase: history.Begin, Targets: targets, Detail: detail})
 	}
 	err := attempt(func() error { return kind.Inject(i) })
-	err = errors.Join(err, i.heal())
+	healErr := i.heal()
+	err = errors.Join(err, healErr)
 
+	fault.Unhealed = healErr != nil
 	fault.Targets, fault.Detail, fault.Proof, fault.End = i.targets, i.detail, i.proof(), n.Clock()
 	if ctx.Err() != nil {
 		fault.CutShort = true
