@@ -5,6 +5,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,7 +115,8 @@ func (d *Disk) Free() (int64, error) {
 	return int64(s.Bavail) * s.Bsize, nil
 }
 
-// Fill writes a ballast file so that only about leave bytes are free.
+// Fill writes a ballast file, or makes it longer, so that only about leave bytes
+// are free.
 func (d *Disk) Fill(leave int64) error {
 	free, err := d.Free()
 	if err != nil || free <= leave {
@@ -125,7 +127,11 @@ func (d *Disk) Fill(leave int64) error {
 		return err
 	}
 	defer f.Close()
-	if err := syscall.Fallocate(int(f.Fd()), 0, 0, free-leave); err != nil {
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Fallocate(int(f.Fd()), 0, end, free-leave); err != nil {
 		return fmt.Errorf("allocate %d bytes of ballast: %w", free-leave, err)
 	}
 	return nil
