@@ -196,11 +196,21 @@ func (n *Node) openRaft() (err error) {
 	if n.config.Observe != nil {
 		driven = n.config.Observe(n.machine)
 	}
+	defer recoverDamage(&err)
 	n.raft, err = raft.NewRaft(config, driven, store.Log, store.Stable, store.Snapshots, n.port.Transport())
 	if err != nil {
 		return fmt.Errorf("cannot start Raft: %w", err)
 	}
 	return nil
+}
+
+// recoverDamage turns a panic of raft.NewRaft into an error that says what to do.
+// It panics when an entry is missing that the state needs: the newest snapshot
+// cannot be read, and the log does not follow the one before.
+func recoverDamage(err *error) {
+	if reason := recover(); reason != nil {
+		*err = fmt.Errorf("cannot start Raft: %w: the log does not follow the newest snapshot that can be read (%v); the node must not vote again under this ID: remove it from the cluster, then join it under a new ID with an empty data directory", storage.ErrDamaged, reason)
+	}
 }
 
 func (n *Node) start() {

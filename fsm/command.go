@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/hashicorp/raft"
+
 	"tally/counter"
 )
 
@@ -166,6 +168,15 @@ func Stamp(encoded []byte, timeMs int64) error {
 	end := len(encoded) - checksumBytes
 	binary.BigEndian.PutUint32(encoded[end:], crc32.Checksum(encoded[:end], castagnoli))
 	return nil
+}
+
+// VerifyEntry returns ErrCorrupt for an entry with a command whose checksum is
+// wrong. Other entries have none.
+func VerifyEntry(entry *raft.Log) error {
+	if entry.Type != raft.LogCommand {
+		return nil
+	}
+	return checkEnvelope(entry.Data)
 }
 
 func checkEnvelope(data []byte) error {

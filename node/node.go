@@ -82,6 +82,7 @@ func (n *Node) open() (err error) {
 		LogStore:   n.config.LogStore,
 		Timeout:    n.config.StorageTimeout,
 		Fatal:      n.config.Fatal,
+		Verify:     fsm.VerifyEntry,
 		Logger:     n.config.Logger.Named("storage"),
 		Registerer: n.config.Metrics,
 	})

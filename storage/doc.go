@@ -26,5 +26,6 @@
 // Goroutines: the watchdog's, owned by Store and waited for by Close.
 //
 // The package never retries a write, never decides anything about the cluster,
-// and never reads a log entry's data: commands carry their own checksum.
+// and never reads a log entry's data: commands carry their own checksum, which
+// Config.Verify looks at.
 package storage

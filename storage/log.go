@@ -52,9 +52,20 @@ func (s *logStore) LastIndex() (index uint64, err error) {
 	return index, err
 }
 
-// GetLog implements raft.LogStore.
+// GetLog implements raft.LogStore. An entry that is damaged stops the node: a
+// leader would send it to others, whose disks are whole, and end them too.
 func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
-	return s.guard.do(OpGetLog, func() error { return s.inner.GetLog(index, entry) })
+	return s.guard.do(OpGetLog, func() error {
+		if err := s.inner.GetLog(index, entry); err != nil {
+			return err
+		}
+		if verify := s.guard.config.Verify; verify != nil {
+			if err := verify(entry); err != nil {
+				return damaged("log entry %d: %v", index, err)
+			}
+		}
+		return nil
+	})
 }
 
 // StoreLog implements raft.LogStore.

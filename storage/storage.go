@@ -81,6 +81,10 @@ type Config struct {
 	// must not wait for Store.Close, which waits for the watchdog, which may be
 	// the caller.
 	Fatal func(error)
+	// Verify looks at an entry that was read from the disk, and returns an error if
+	// it is not what was written: that stops the node, before the entry is
+	// applied or sent to another node. Nil verifies nothing.
+	Verify func(*raft.Log) error
 	// Logger takes what Open found and did; nil is silence. Nothing is logged on
 	// the way to Fatal.
 	Logger hclog.Logger
