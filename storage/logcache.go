@@ -11,8 +11,10 @@ const (
 	// follower lags behind, and what waits to be applied, is read from there. It
 	// must exceed what the leader sends at once several times.
 	logCacheEntriesMax = 4096
-	// logCacheBytesMax bounds their data, because a single batch can have a megabyte.
-	logCacheBytesMax = 64 << 20
+	// logCacheBytesMax bounds their data, because a single batch can have a
+	// megabyte. Who asks for older entries waits for the file, some microseconds
+	// an entry; a full cache costs its size in every node, for good.
+	logCacheBytesMax = 8 << 20
 )
 
 // logCache keeps the newest entries of a log in memory. Unlike raft.LogCache it
