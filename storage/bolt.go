@@ -24,23 +24,28 @@ const (
 	boltMmapBytes = 1 << 30
 )
 
-// openBolt opens a bolt file, or makes it. NoFreelistSync saves a page in every
-// commit; the list of free pages is found again by a walk over the file here,
-// which also meets most structural damage.
-func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
+// boltOptions are those of a file that the node keeps open. NoFreelistSync saves
+// a page in every commit; the list of free pages is found again by a walk over
+// the file at the next opening.
+func boltOptions() *bbolt.Options {
+	return &bbolt.Options{
+		Timeout:         boltLockWait,
+		NoFreelistSync:  true,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: boltMmapBytes,
+		NoStatistics:    true,
+	}
+}
+
+// openBoltStable opens a bolt file that holds the stable store, or makes it.
+func openBoltStable(path string) (store *raftboltdb.BoltStore, err error) {
 	defer recoverFault(debug.SetPanicOnFault(true), &err)
 	if err := checkBolt(path); err != nil {
 		return nil, boltError(err)
 	}
 	store, err = raftboltdb.New(raftboltdb.Options{
-		Path: path,
-		BoltOptions: &bbolt.Options{
-			Timeout:         boltLockWait,
-			NoFreelistSync:  true,
-			FreelistType:    bbolt.FreelistMapType,
-			InitialMmapSize: boltMmapBytes,
-			NoStatistics:    true,
-		},
+		Path:                    path,
+		BoltOptions:             boltOptions(),
 		NoSync:                  planted.On("unsynced-log"),
 		MsgpackUseNewTimeFormat: true,
 	})
@@ -50,13 +55,23 @@ func openBolt(path string) (store *raftboltdb.BoltStore, err error) {
 	return store, nil
 }
 
-// openBoltLog opens a bolt file that holds the log.
-func openBoltLog(path string) (logFile, error) {
-	store, err := openBolt(path)
-	if err != nil {
-		return nil, err
+// openBoltLog opens a bolt file that holds the log, or makes it.
+func openBoltLog(path string) (_ logFile, err error) {
+	defer recoverFault(debug.SetPanicOnFault(true), &err)
+	if err := checkBolt(path); err != nil {
+		return nil, boltError(err)
 	}
-	return store, nil
+	options := boltOptions()
+	options.NoSync = planted.On("unsynced-log")
+	db, err := bbolt.Open(path, 0o600, options)
+	if err != nil {
+		return nil, boltError(err)
+	}
+	log, err := newBoltLog(db)
+	if err != nil {
+		return nil, errors.Join(boltError(err), db.Close())
+	}
+	return log, nil
 }
 
 // checkBolt refuses a file that is shorter than what it says it holds, or

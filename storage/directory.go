@@ -17,7 +17,7 @@ import (
 const (
 	lockFile     = "LOCK"
 	identityFile = "node.json"
-	boltLog      = "log.bolt"
+	boltLogFile  = "log.bolt"
 	walLogDir    = "log.wal"
 	stableFile   = "stable.bolt"
 	snapshotsDir = "snapshots" // raft.FileSnapshotStore insists on it
@@ -108,7 +108,7 @@ func openDirectory(config Config) (d *directory, err error) {
 
 // remains names what of Raft's data is in the directory, or "".
 func (d *directory) remains() (string, error) {
-	for _, name := range []string{boltLog, walLogDir, stableFile, snapshotsDir} {
+	for _, name := range []string{boltLogFile, walLogDir, stableFile, snapshotsDir} {
 		exists, err := exists(filepath.Join(d.path, name))
 		if err != nil {
 			return "", err
@@ -177,7 +177,7 @@ func (d *directory) openStable(identity Identity, firstStart bool) (err error) {
 	if err := mustExist(path, stableFile, firstStart); err != nil {
 		return err
 	}
-	if d.stable, err = openBolt(path); err != nil {
+	if d.stable, err = openBoltStable(path); err != nil {
 		return fmt.Errorf("%s: %w", stableFile, err)
 	}
 	return claim(d.stable, stableFile, identity, firstStart)

@@ -19,7 +19,7 @@ type LogStore string
 
 // The log stores. Their words are values of a flag: never rename one.
 const (
-	// LogStoreBolt is one file, log.bolt (hashicorp/raft-boltdb).
+	// LogStoreBolt is one file, log.bolt, as hashicorp/raft-boltdb lays it out.
 	LogStoreBolt LogStore = "boltdb"
 	// LogStoreWAL is a directory of segment files, log.wal (hashicorp/raft-wal),
 	// which its makers call experimental, and which is faster.
@@ -34,7 +34,7 @@ func (s LogStore) name() string {
 	if s == LogStoreWAL {
 		return walLogDir
 	}
-	return boltLog
+	return boltLogFile
 }
 
 var (

@@ -12,7 +12,7 @@ import (
 // perEntryMetrics are raft's metrics that are taken once for every log entry,
 // each through a lock that all writes share. The node's own histograms measure
 // the same at a fraction of the price.
-var perEntryMetrics = []string{"raft.apply", "raft.commitTime", "raft.boltdb.logSize", "raft.boltdb.getLog"}
+var perEntryMetrics = []string{"raft.apply", "raft.commitTime"}
 
 // newRegistry returns the registry behind /metrics with what belongs to the
 // process: the build, the Go runtime, lines the log had to drop, and raft's own
