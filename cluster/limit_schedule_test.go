@@ -312,17 +312,17 @@ const stampsOff = 450 * time.Millisecond
 // that has to leave the window first is in the log, because the refusal says
 // when that is.
 func (s *limitSchedule) couldCount(refused *limitCall, logged map[string]bool) int {
-	open := s.couldBeOpen(refused, logged)
+	lost := s.couldBeOpen(refused, logged)
 	stamps := s.stamps(refused.user)
 	earliest, latest := refused.sent.Add(-stampsOff).UnixMilli(), refused.answered.Add(stampsOff).UnixMilli()
 	most := 0
 	for _, first := range stamps {
 		if at := first + (callsWindow - retryAfter(refused.reply)).Milliseconds(); at >= earliest && at <= latest {
-			most = max(most, between(stamps, first, at)+open)
+			most = max(most, between(stamps, first, at)+lost+s.repeatedLater(refused, at))
 		}
 	}
-	if open > 0 {
-		most = max(most, between(stamps, earliest-callsWindow.Milliseconds(), latest)+open)
+	if lost > 0 {
+		most = max(most, between(stamps, earliest-callsWindow.Milliseconds(), latest)+lost+s.repeatedLater(refused, latest))
 	}
 	return most
 }
@@ -343,6 +343,24 @@ func between(stamps []int64, from, to int64) int {
 	count := 0
 	for _, at := range stamps {
 		if from <= at && at <= to {
+			count++
+		}
+	}
+	return count
+}
+
+// repeatedLater counts the calls that were on their way when the leader refused
+// the call at the given time, and are in the log with a later stamp: that leader
+// may have admitted them too, before the library refused them and their nodes
+// tried again.
+func (s *limitSchedule) repeatedLater(refused *limitCall, atMs int64) int {
+	sent := map[string]time.Time{}
+	for _, call := range s.calls {
+		sent[call.id] = call.sent
+	}
+	count := 0
+	for _, e := range s.log[refused.user] {
+		if e.atMs > atMs && !sent[e.id].After(refused.answered) {
 			count++
 		}
 	}
