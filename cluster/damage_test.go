@@ -63,6 +63,20 @@ func TestDamageIsNotSentOn(t *testing.T) {
 	})
 }
 
+// Configurations say whose votes count. A node must not believe a damaged one.
+func TestDamagedConfiguration(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		n := c.Others(c.WaitLeader())[0]
+		n.Crash()
+		if !n.Disk().CorruptLog(1) {
+			t.Fatal("the log does not begin with the founders' configuration")
+		}
+		if err := n.TryStart(); !errors.Is(err, storage.ErrDamaged) {
+			t.Errorf("it started with a damaged configuration: %v", err)
+		}
+	})
+}
+
 // A node whose newest snapshot is damaged goes on from an older one if its log
 // follows that, and else must not start.
 func TestDamagedSnapshot(t *testing.T) {

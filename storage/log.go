@@ -59,12 +59,7 @@ func (s *logStore) GetLog(index uint64, entry *raft.Log) error {
 		if err := s.inner.GetLog(index, entry); err != nil {
 			return err
 		}
-		if verify := s.guard.config.Verify; verify != nil {
-			if err := verify(entry); err != nil {
-				return damaged("log entry %d: %v", index, err)
-			}
-		}
-		return nil
+		return s.verify(entry)
 	})
 }
 
@@ -76,7 +71,7 @@ func (s *logStore) StoreLog(entry *raft.Log) error {
 // StoreLogs implements raft.LogStore. The entries are durable when it returns.
 func (s *logStore) StoreLogs(entries []*raft.Log) error {
 	began := time.Now()
-	err := s.guard.do(OpStoreLogs, func() error { return s.inner.StoreLogs(entries) })
+	err := s.guard.do(OpStoreLogs, func() error { return s.inner.StoreLogs(withChecksums(entries)) })
 	if err == nil {
 		s.metrics.stored(len(entries), time.Since(began))
 	}

@@ -102,7 +102,7 @@ func (f *fault) some(n int) []*clustertest.Node {
 	return all[:n]
 }
 
-// one returns a member.
+// one returns a member, whatever else is done to it.
 func (f *fault) one() *clustertest.Node { return f.some(1)[0] }
 
 // apart returns n members that no other fault has been made on, if there are so

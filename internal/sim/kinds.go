@@ -117,6 +117,8 @@ func diskKinds() []kind {
 		{name: "disk-full", inject: fullDisk},
 		{name: "torn-write", inject: tearWrite},
 		{name: "damaged-log", touches: members | leaders, inject: damageLog},
+		{name: "damaged-covered", touches: members | leaders, inject: damageCovered, possible: func(p Plan) bool { return p.ShortLogs }},
+		{name: "damaged-snapshot", touches: members | leaders, inject: damageSnapshot, possible: func(p Plan) bool { return p.ShortLogs }},
 	}
 	for i := range kinds {
 		kinds[i].touches |= processes
@@ -206,41 +208,78 @@ func tearWrite(f *fault) error {
 	return nil
 }
 
-// damageLog damages an entry that a node has applied and will read again when it
+// damageLog damages an entry that a node has applied and reads again when it
 // starts. It must not start with it; the others must not miss it.
 func damageLog(f *fault) error {
 	n := f.apart(1)[0]
-	f.begin([]*clustertest.Node{n}, "an entry of its log is damaged, and it is restarted")
-	done := f.world.expectEnd(n.ID)
-	f.heal(done)
+	f.begin([]*clustertest.Node{n}, "an entry of its log behind the snapshot is damaged, and it is restarted")
+	f.heal(f.world.expectEnd(n.ID))
 	n.Kill()
 	_, last, snapshot := n.Disk().Extent()
-	index := last
+	index := last - uint64(f.random.Int64N(int64(last-snapshot)+1)) // any of them; an entry of Raft's own has nothing to damage
 	for index > snapshot && !n.Disk().CorruptLog(index) {
 		index--
 	}
-	if index == snapshot {
-		f.world.mustStart(n)
-		f.prove("no entry is behind its snapshot at %d; it starts", snapshot)
-		return nil
-	}
-	if f.random.IntN(2) == 0 { // the first entry after the snapshot instead of the last
-		for first := snapshot + 1; first < index; first++ {
-			if n.Disk().CorruptLog(first) {
-				break
-			}
-		}
-	}
 	err := n.TryStart()
+	if index == snapshot {
+		f.prove("nothing behind its snapshot at %d could be damaged: it was restarted", snapshot)
+		return err
+	}
 	if err == nil {
-		err = f.await("it ends itself", func() bool { return n.Failure() != nil })
-		if err != nil {
+		if awaitErr := f.await("it ends itself", func() bool { return n.Failure() != nil }); awaitErr != nil {
 			f.world.violation("%s goes on with a damaged log: entry %d of %d", n.ID, index, last)
-			return err
+			return awaitErr
 		}
 		err = n.Failure()
 	}
-	f.prove("with damage up to entry %d it ended: %v", index, err)
+	f.prove("with entry %d damaged it ended: %v", index, err)
+	return replaceNode(f, n)
+}
+
+// damageCovered damages an entry that the snapshot covers, so that nothing reads
+// it but a leader for a node that was away, and keeps such a node away before.
+// Whatever comes of it, the node with the damage is replaced.
+func damageCovered(f *fault) error {
+	pair := f.apart(2)
+	n, away := pair[0], pair[1]
+	f.begin(pair, "%s is away for a while; entries of %s that it lacks are damaged", away.ID, n.ID)
+	f.heal(f.world.expectEnd(n.ID))
+	f.heal(func() { f.world.mustStart(away) })
+	away.Kill()
+	_, known, _ := away.Disk().Extent()
+	f.hold()
+	n.Kill()
+	_, _, snapshot := n.Disk().Extent()
+	damaged := 0
+	for index := known + 1; index <= max(snapshot, known+1); index++ {
+		if n.Disk().CorruptLog(index) {
+			damaged++
+		}
+	}
+	err := n.TryStart()
+	f.world.mustStart(away)
+	f.hold()
+	f.prove("%d entries up to %d are damaged; %s runs: %t (%v, %v)", damaged, snapshot, n.ID, n.Running(), err, n.Failure())
+	return replaceNode(f, n)
+}
+
+// damageSnapshot damages the newest snapshot. The node starts from the one before
+// if its log follows that, and is replaced if it does not.
+func damageSnapshot(f *fault) error {
+	n := f.apart(1)[0]
+	f.begin([]*clustertest.Node{n}, "its newest snapshot is damaged, and it is restarted")
+	f.heal(f.world.expectEnd(n.ID))
+	n.Kill()
+	found := n.Disk().CorruptSnapshot()
+	err := n.TryStart()
+	if !found || err == nil {
+		f.prove("there was a snapshot: %t; it starts", found)
+		return err
+	}
+	if !errors.Is(err, storage.ErrDamaged) && !strings.Contains(err.Error(), "failed to load any existing snapshots") {
+		return fmt.Errorf("it did not start because of something else: %w", err)
+	}
+	f.prove("it did not start: %v", err)
 	return replaceNode(f, n)
 }
 
@@ -249,7 +288,7 @@ func damageLog(f *fault) error {
 func networkKinds() []kind {
 	kinds := []kind{
 		{name: "isolate-one", inject: func(f *fault) error {
-			n := f.one()
+			n := f.apart(1)[0]
 			return cut(f, []*clustertest.Node{n}, bothWays([]*clustertest.Node{n}, f.others(n)))
 		}},
 		{name: "isolate-majority", inject: func(f *fault) error {
@@ -265,7 +304,7 @@ func networkKinds() []kind {
 			pair := f.apart(2)
 			return cut(f, pair, []link{{pair[0].ID, pair[1].ID}})
 		}},
-		{name: "bridge", inject: func(f *fault) error {
+		{name: "bridge", touches: members, inject: func(f *fault) error {
 			all := f.some(len(f.world.nodes()))
 			half := len(all) / 2
 			return cut(f, all, bothWays(all[:half], all[half+1:]))
@@ -325,7 +364,8 @@ func cutLinks(f *fault, targets []*clustertest.Node, links []link) (stopped func
 	met := func() (n int64) {
 		for _, l := range links {
 			traffic := net.Traffic(l.from, l.to)
-			n += traffic.Stalled + traffic.Waited
+			// A dial waits for both directions, and counts in its own.
+			n += traffic.Stalled + traffic.Waited + net.Traffic(l.to, l.from).Waited
 		}
 		return n
 	}
@@ -390,7 +430,15 @@ func delay(f *fault) error {
 	for _, n := range all {
 		hosts = append(hosts, n.ID)
 	}
-	before, after := int64(0), int64(0)
+	delivered := func() (n int64) {
+		for _, from := range hosts {
+			for _, to := range hosts {
+				n += net.Traffic(from, to).Delivered
+			}
+		}
+		return n
+	}
+	before := delivered()
 	for _, from := range hosts {
 		for _, to := range hosts {
 			if from == to {
@@ -402,19 +450,12 @@ func delay(f *fault) error {
 			})
 			net.Delay(from, to, between(f.random, 0, 60*time.Millisecond))
 			net.Spread(from, to, between(f.random, time.Millisecond, 100*time.Millisecond))
-			before += net.Traffic(from, to).Delivered
 		}
 	}
 	f.hold()
-	for _, from := range hosts {
-		for _, to := range hosts {
-			after += net.Traffic(from, to).Delivered
-		}
-	}
-	if after > before {
-		f.prove("%d bytes came late", after-before)
-	}
-	return nil
+	err := f.await("something comes late", func() bool { return delivered() > before })
+	f.prove("%d bytes came late", delivered()-before)
+	return err
 }
 
 // reset breaks connections, those of clients too, several times.
@@ -456,28 +497,34 @@ func ghosts(f *fault) error {
 	opened := 0
 	for range 4 {
 		for _, n := range all {
-			for _, port := range []string{":8101", ":9101"} {
-				conn, err := f.world.dialAs("ghost", n.ID+port)
-				if err != nil {
-					continue // a node that is down
-				}
-				opened++
-				f.heal(func() { _ = conn.Close() })
-				if f.random.IntN(2) == 0 {
-					nonsense := make([]byte, 1+f.random.IntN(200))
-					for i := range nonsense {
-						nonsense[i] = byte(f.random.Uint32())
-					}
-					_, _ = conn.Write(nonsense) // it may be thrown out at any time
-				}
-			}
+			opened += haunt(f, n.ID+":8101") + haunt(f, n.ID+":9101")
 		}
 		time.Sleep(between(f.random, 0, 300*time.Millisecond))
 	}
-	if opened > 0 {
-		f.prove("%d connections were opened", opened)
+	err := f.await("a node to connect to", func() bool {
+		opened += haunt(f, all[0].ID+":9101")
+		return opened > 0
+	})
+	f.prove("%d connections were opened", opened)
+	return err
+}
+
+// haunt opens one such connection and returns how many it could: none where
+// nobody listens.
+func haunt(f *fault, address string) (opened int) {
+	conn, err := f.world.dialAs("ghost", address)
+	if err != nil {
+		return 0
 	}
-	return nil
+	f.heal(func() { _ = conn.Close() })
+	if f.random.IntN(2) == 0 {
+		nonsense := make([]byte, 1+f.random.IntN(200))
+		for i := range nonsense {
+			nonsense[i] = byte(f.random.Uint32())
+		}
+		_, _ = conn.Write(nonsense) // it may be thrown out at any time
+	}
+	return 1
 }
 
 // --- clocks --------------------------------------------------------------------
@@ -508,7 +555,7 @@ const skewSeen = 5 * time.Second
 
 // skew makes a clock wrong, or ever more wrong, until its node says so.
 func skew(f *fault, offset time.Duration, drift float64) error {
-	n := f.one()
+	n := f.apart(1)[0]
 	f.begin([]*clustertest.Node{n}, "its clock is wrong by %v and gains %.1f s a second", offset, drift)
 	c := f.world.clock(n.ID)
 	f.heal(func() { c.set(0, 0) })
@@ -532,7 +579,7 @@ func proveSkew(f *fault, n *clustertest.Node) error {
 }
 
 func strobe(f *fault) error {
-	n := f.one()
+	n := f.apart(1)[0]
 	offset := someSkew(f)
 	f.begin([]*clustertest.Node{n}, "its clock jumps between right and wrong by %v", offset)
 	c := f.world.clock(n.ID)

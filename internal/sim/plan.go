@@ -22,6 +22,7 @@ type Plan struct {
 	ShortLogs     bool          // snapshots all the time, few entries behind them
 	Latency       time.Duration // of the network, one way
 	SyncTime      time.Duration // of a write to the log
+	CommitTimeout time.Duration // node.Config's; all other timeouts are the product's own
 }
 
 const (
@@ -44,6 +45,9 @@ func NewPlan(seed uint64) Plan {
 		ShortLogs:     random.IntN(2) == 0,
 		Latency:       []time.Duration{0, 200 * time.Microsecond, 2 * time.Millisecond}[random.IntN(3)],
 		SyncTime:      []time.Duration{0, time.Millisecond, 8 * time.Millisecond}[random.IntN(3)],
+		// The product's own, one that is usual in tests, and that of the Raft library.
+		// The longer it is, the longer do followers not know what is committed.
+		CommitTimeout: []time.Duration{node.Default().CommitTimeout, 20 * time.Millisecond, 50 * time.Millisecond}[random.IntN(3)],
 	}
 	if random.IntN(8) == 0 {
 		p.Nodes = 5
@@ -59,10 +63,9 @@ func NewPlan(seed uint64) Plan {
 	return p
 }
 
-// configure makes everything small that takes long to fill. All timeouts are
-// those of the product.
+// configure makes everything small that takes long to fill.
 func (p Plan) configure(config *node.Config) {
-	config.CommitTimeout = node.Default().CommitTimeout
+	config.CommitTimeout = p.CommitTimeout
 	config.WatchEventsMax = 200
 	if p.ShortLogs {
 		config.SnapshotInterval = 2 * time.Second

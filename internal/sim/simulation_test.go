@@ -23,7 +23,7 @@ var (
 
 // TestSimulation runs one seed after the other.
 func TestSimulation(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a cluster is small, and makes much garbage
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // a cluster is small, and makes much garbage
 	var total sim.Total
 	start, busy := time.Now(), processorTime(t)
 	for seed := *simSeed; !enough(total.Seeds, start); seed++ {
