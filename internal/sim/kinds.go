@@ -460,7 +460,7 @@ func delay(f *fault) error {
 
 // reset breaks connections, those of clients too, several times.
 func reset(f *fault) error {
-	n := f.one()
+	n := f.apart(1)[0]
 	net := f.world.cluster.Network()
 	f.begin([]*clustertest.Node{n}, "all its connections are reset five times")
 	hosts := []string{clientHost}

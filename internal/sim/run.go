@@ -91,6 +91,12 @@ func exercise(w *world, n *nemesis) error {
 	if err := w.awaitReady(); err != nil {
 		return err
 	}
+	if w.planted.UnsyncedLogs { // from here on: what founded the cluster stays
+		w.lying = true
+		for _, member := range w.nodes() {
+			w.healDisk(member)
+		}
+	}
 	working, dismiss := context.WithCancel(context.Background())
 	worked := make(chan error, 1)
 	go func() { worked <- suite.Run(working) }()

@@ -29,6 +29,7 @@ const clientHost = "clients"
 type world struct {
 	plan     Plan
 	planted  Planted
+	lying    bool // disks say that they have synced their logs, and have not
 	cluster  *clustertest.Cluster
 	recorder *history.Recorder
 
@@ -180,7 +181,7 @@ func (w *world) lay(n *clustertest.Node) {
 // healDisk ends all faults of a disk but its time to write.
 func (w *world) healDisk(n *clustertest.Node) {
 	n.Disk().Heal()
-	fault := memdisk.Fault{Delay: w.plan.SyncTime, Unsynced: w.planted.UnsyncedLogs}
+	fault := memdisk.Fault{Delay: w.plan.SyncTime, Unsynced: w.lying}
 	if fault.Delay > 0 || fault.Unsynced {
 		n.Disk().Inject(storage.OpStoreLogs, fault)
 	}
