@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
@@ -14,8 +15,14 @@ var (
 	marksBucket   = []byte("conf") // marks; see marked
 )
 
-// scratchKeepBytes is the largest buffer that is kept for the next batch.
-const scratchKeepBytes = 1 << 20
+const (
+	// scratchKeepBytes is the largest buffer that is kept for the next batch.
+	scratchKeepBytes = 1 << 20
+	// touchedBytesMax is how much of the log is read and written before its pages
+	// are let go. All that was ever touched would else count as memory of the
+	// process, up to the whole file, though little of it is looked at twice.
+	touchedBytesMax = 8 << 20
+)
 
 // boltLog is a log in one bolt file, which is raft-boltdb's to the byte. Half
 // of what the library's own store needs of a processor for a batch goes into
@@ -25,6 +32,9 @@ type boltLog struct {
 	// scratch holds the entries of a batch until the transaction ends. It
 	// belongs to whoever has the write transaction, of which there is one.
 	scratch []byte
+	// touched is how many bytes of entries were read and written since the pages
+	// of the file were let go.
+	touched atomic.Int64
 }
 
 var _ logFile = (*boltLog)(nil)
@@ -42,7 +52,26 @@ func newBoltLog(db *bbolt.DB) (*boltLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &boltLog{db: db}, nil
+	l := &boltLog{db: db}
+	l.letGo() // of what the walk over the file left
+	return l, nil
+}
+
+// letGoOfMuch is called after each transaction that touches entries.
+func (l *boltLog) letGoOfMuch() {
+	if l.touched.Load() >= touchedBytesMax {
+		l.letGo()
+	}
+}
+
+func (l *boltLog) letGo() {
+	l.touched.Store(0)
+	// A transaction keeps the file from being mapped elsewhere meanwhile. A file
+	// that has been closed has nothing to let go of.
+	_ = l.db.View(func(tx *bbolt.Tx) error {
+		letGoOfPages(l.db.Info().Data, uintptr(tx.Size()))
+		return nil
+	})
 }
 
 // Close waits for transactions under way.
@@ -67,11 +96,13 @@ func (l *boltLog) edge(seek func(*bbolt.Cursor) (key, value []byte)) (index uint
 
 // GetLog implements raft.LogStore.
 func (l *boltLog) GetLog(index uint64, entry *raft.Log) error {
+	defer l.letGoOfMuch()
 	return l.db.View(func(tx *bbolt.Tx) error {
 		encoded := tx.Bucket(entriesBucket).Get(keyOf(index))
 		if encoded == nil {
 			return raft.ErrLogNotFound
 		}
+		l.touched.Add(int64(len(encoded)))
 		if err := decodeEntry(encoded, entry); err != nil {
 			return fmt.Errorf("index %d: %w", index, err)
 		}
@@ -84,6 +115,7 @@ func (l *boltLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.L
 
 // StoreLogs implements raft.LogStore: one transaction, synced when it returns.
 func (l *boltLog) StoreLogs(entries []*raft.Log) error {
+	defer l.letGoOfMuch()
 	return l.db.Update(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(entriesBucket)
 		// Entries come at the end, so a page that is full stays as it is. Left
@@ -100,6 +132,7 @@ func (l *boltLog) StoreLogs(entries []*raft.Log) error {
 				return err
 			}
 		}
+		l.touched.Add(int64(len(buffer)))
 		if l.scratch = buffer; cap(buffer) > scratchKeepBytes {
 			l.scratch = nil
 		}
@@ -109,12 +142,14 @@ func (l *boltLog) StoreLogs(entries []*raft.Log) error {
 
 // DeleteRange implements raft.LogStore, in one transaction.
 func (l *boltLog) DeleteRange(minimum, maximum uint64) error {
+	defer l.letGoOfMuch()
 	return l.db.Update(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket(entriesBucket).Cursor()
-		for key, _ := cursor.Seek(keyOf(minimum)); key != nil; key, _ = cursor.Next() {
+		for key, value := cursor.Seek(keyOf(minimum)); key != nil; key, value = cursor.Next() {
 			if binary.BigEndian.Uint64(key) > maximum {
 				return nil
 			}
+			l.touched.Add(int64(len(value)))
 			if err := cursor.Delete(); err != nil {
 				return err
 			}
