@@ -75,6 +75,7 @@ func (p *program) Serve(s settings) error {
 	}
 
 	addProcessors()
+	defer keepMemory()()
 	n, err := node.Open(config)
 	if err != nil {
 		return err
