@@ -178,8 +178,12 @@ func makeFaults(ctx context.Context, s settings, r *record, cluster *proc.Cluste
 	}
 	r.NeverProved = neverProved(kinds, r.Faults)
 	for _, f := range r.Faults {
-		if !f.Proven() && !f.CutShort {
-			r.Troubles = append(r.Troubles, fmt.Sprintf("%s at %.1fs: %s", f.Kind, f.Begin.Seconds(), f.Trouble))
+		said := fmt.Sprintf("%s at %.1fs: %s", f.Kind, f.Begin.Seconds(), f.Trouble)
+		switch {
+		case f.Broken:
+			r.Violations = append(r.Violations, said)
+		case !f.Proven() && !f.CutShort:
+			r.Troubles = append(r.Troubles, said)
 		}
 	}
 	if s.EveryKind && len(r.NeverProved) > 0 {

@@ -102,6 +102,11 @@ func loseMember(i *Injection) error {
 		return err
 	}
 	m.ExpectEnd(true)
+	waiting, cancel := context.WithTimeout(i.Context, evidenceLimit)
+	defer cancel()
+	if m.AwaitReady(waiting) == nil {
+		return fmt.Errorf("%w: %s serves under its old ID without what it had stored", ErrPromise, old)
+	}
 	exit, err := m.AwaitEnd(evidenceLimit)
 	if err != nil {
 		return fmt.Errorf("a node without its disk was not refused: %w", err)

@@ -42,11 +42,17 @@ type Fault struct {
 	End     time.Duration `json:"end"`
 	// Trouble is why the fault could not be made, did not bite, or could not be healed.
 	Trouble string `json:"trouble,omitempty"`
+	// Broken says that the trouble is a promise that a node has broken.
+	Broken bool `json:"broken,omitempty"`
 	// Unhealed says that what was broken could not be mended.
 	Unhealed bool `json:"unhealed,omitempty"`
 	// CutShort says that the run was told to stop while the fault was played.
 	CutShort bool `json:"cutShort,omitempty"`
 }
+
+// ErrPromise means that a fault has made a node do what it must never do. It is
+// wrapped by what a kind returns.
+var ErrPromise = errors.New("a node has broken a promise")
 
 // Proven says that the fault has bitten and was healed.
 func (f Fault) Proven() bool { return f.Proof != "" && f.Trouble == "" && !f.CutShort }
@@ -126,7 +132,7 @@ func (n *nemesis) playOne(ctx context.Context, kind Kind, with string, random *r
 	healErr := i.heal()
 	err = errors.Join(err, healErr)
 
-	fault.Unhealed = healErr != nil
+	fault.Unhealed, fault.Broken = healErr != nil, errors.Is(err, ErrPromise)
 	fault.Targets, fault.Detail, fault.Proof, fault.End = i.targets, i.detail, i.proof(), n.Clock()
 	if ctx.Err() != nil {
 		fault.CutShort = true

@@ -5,6 +5,7 @@ package nemesis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,7 @@ func TestFaultsAreHealedAndJudged(t *testing.T) {
 			i.Heal(func() error { panic("oh") })
 			return nil
 		}, false, "panic: oh"},
+		{"a promise is broken", context.Background(), func(i *Injection) error { return fmt.Errorf("%w: it serves", ErrPromise) }, false, "it serves"},
 		{"told to stop", stopped, func(i *Injection) error { i.Prove("it bit"); return i.Hold() }, false, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -57,6 +59,9 @@ func TestFaultsAreHealedAndJudged(t *testing.T) {
 			}
 			if fault.Proven() != test.proven || !strings.Contains(fault.Trouble, test.trouble) {
 				t.Errorf("fault %+v, want proven %v and trouble %q", fault, test.proven, test.trouble)
+			}
+			if fault.Broken != (test.name == "a promise is broken") {
+				t.Errorf("a promise was broken: %v", fault.Broken)
 			}
 			if len(recorded) != 2 || recorded[0].What.Phase != history.Begin || (recorded[1].What.Proof != "") != test.proven {
 				t.Errorf("recorded %+v", recorded)
