@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,4 +60,15 @@ func BenchmarkEntry(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A field that a later version of the library adds would be lost without a word.
+func TestEntryHasNoOtherFields(t *testing.T) {
+	var names []string
+	for field := range reflect.TypeFor[raft.Log]().Fields() {
+		names = append(names, field.Name)
+	}
+	if want := []string{"Index", "Term", "Type", "Data", "Extensions", "AppendedAt"}; !slices.Equal(names, want) {
+		t.Errorf("raft.Log has %v; appendEntry writes %v", names, want)
+	}
 }
