@@ -13,6 +13,7 @@
 //	told.go      what the watch hub and the call limit are told
 //	disk.go      what Raft keeps on disk
 //
-// A few can only be made inside, where internal/planted is asked. Each happens
-// now and then, and not always: a mistake that shows in every answer proves little.
+// A few can only be made inside, where internal/planted is asked. Where
+// it makes sense a mistake is made now and then: one that shows in every answer
+// proves little.
 package planted
