@@ -22,6 +22,9 @@ const (
 	// are let go. All that was ever touched would else count as memory of the
 	// process, up to the whole file, though little of it is looked at twice.
 	touchedBytesMax = 8 << 20
+	// commitBytes is what a transaction touches besides entries: the pages on the
+	// way to them, and the neighbours that the system maps with each.
+	commitBytes = 32 << 10
 )
 
 // boltLog is a log in one bolt file, which is raft-boltdb's to the byte. Half
@@ -32,8 +35,8 @@ type boltLog struct {
 	// scratch holds the entries of a batch until the transaction ends. It
 	// belongs to whoever has the write transaction, of which there is one.
 	scratch []byte
-	// touched is how many bytes of entries were read and written since the pages
-	// of the file were let go.
+	// touched is about how many bytes of the file were read and written since its
+	// pages were let go.
 	touched atomic.Int64
 }
 
@@ -132,7 +135,7 @@ func (l *boltLog) StoreLogs(entries []*raft.Log) error {
 				return err
 			}
 		}
-		l.touched.Add(int64(len(buffer)))
+		l.touched.Add(int64(commitBytes + len(buffer)))
 		if l.scratch = buffer; cap(buffer) > scratchKeepBytes {
 			l.scratch = nil
 		}
