@@ -175,7 +175,7 @@ func Default() Config {
 		RequestTimeout:     5 * time.Second,
 		ShutdownTimeout:    10 * time.Second,
 		LogStore:           storage.LogStoreBolt,
-		SnapshotInterval:   30 * time.Second,
+		SnapshotInterval:   10 * time.Second,
 		SnapshotThreshold:  65536,
 		TrailingLogs:       102400,
 		DiskReserveBytes:   128 << 20,
