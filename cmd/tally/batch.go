@@ -68,9 +68,12 @@ func (p *program) readBatch(name string) ([]counter.Operation, error) {
 	} else if isTerminal(in) {
 		fmt.Fprintln(p.Stderr, "Reading changes from the terminal; end them with Ctrl-D.")
 	}
-	text, err := io.ReadAll(io.LimitReader(in, batchBytesMax))
+	text, err := io.ReadAll(io.LimitReader(in, batchBytesMax+1))
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > batchBytesMax {
+		return nil, fmt.Errorf("the batch has more than %d bytes, and nodes take %d; make several", batchBytesMax, 1<<20)
 	}
 	return parseBatch(text)
 }
@@ -85,7 +88,7 @@ func parseBatch(text []byte) ([]counter.Operation, error) {
 		into = &parsed.Operations
 	}
 	if err := json.Unmarshal(text, into, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("the batch is not understood: %w\nAn example: tally batch --help", err)
+		return nil, fmt.Errorf("the batch is not understood: %s\nAn example: tally batch --help", describeJSONError(text, err))
 	}
 	operations := make([]counter.Operation, len(parsed.Operations))
 	for i, o := range parsed.Operations {

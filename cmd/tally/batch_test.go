@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"tally/counter"
@@ -47,5 +48,42 @@ func TestBatchIsReadAsItIsWritten(t *testing.T) {
 	}
 	if second.Kind != counter.Delete || second.Group != "h" || len(second.Keys) != 1 || second.Keys[0] != "k" || second.Counters != nil {
 		t.Errorf("got %+v", second)
+	}
+}
+
+func TestMistakesInABatchAreToldInItsWords(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                                    "it is empty",
+		" \n":                                 "it is empty",
+		`5`:                                   "a number where an object is wanted",
+		`"x"`:                                 "a string where an object is wanted",
+		`{"op":"increase","group":"g"}`:       "it is one operation; put operations into brackets",
+		`{"operations":{"op":"increase"}}`:    "an object where an array is wanted, in /operations",
+		`{"operations":[],"more":1}`:          `there is no field "more" beside "operations"`,
+		`[1]`:                                 "a number where an object is wanted, in /0",
+		`[{"op":5}]`:                          "a number where a string is wanted, in /0/op",
+		`[{"op":"delete","keys":"x"}]`:        "a string where an array is wanted, in /0/keys",
+		`[{"op":"delete","all":"yes"}]`:       "a string where true or false is wanted, in /0/all",
+		`[{"op":"set","grop":"g"}]`:           `an operation has no field "grop"; it has op, group, counters, keys and all, in /0`,
+		`[{"op":"set","counters":{"x":1}}`:    "the JSON ends in the middle",
+		`[] x`:                                "at byte 3",
+		`[{'op':1}]`:                          "at byte 2, in /0",
+		`[{"op":"set"},]`:                     "at byte 13",
+		`[{"op":"set","op":"set"}]`:           "duplicate object member name, at byte 13, in /0/op",
+		`[{"counters":{"x":1,"x":2}}]`:        "duplicate object member name, at byte 20, in /0/counters/x",
+		"[{\"group\":\"\xff\"}]":              "invalid UTF-8",
+		`[{"op":"add"}]`:                      `there is no "op" "add"`,
+		`[{"op":"set","counters":{"x":1.5}}]`: "whole number",
+	} {
+		_, err := parseBatch([]byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+			continue
+		}
+		for _, internal := range []string{"Go ", "main.", "json:", "jsontext", "unmarshal"} {
+			if strings.Contains(err.Error(), internal) {
+				t.Errorf("%s: %v, which has %q in it", text, err, internal)
+			}
+		}
 	}
 }

@@ -107,20 +107,47 @@ func addStandardExamples(root *cobra.Command) {
 
 // explainFlagError adds to an unknown flag where all of them are listed.
 func explainFlagError(c *cobra.Command, err error) error {
-	unknown := new(pflag.NotExistError)
-	if errors.As(err, &unknown) {
-		if unknown.GetSpecifiedName() == "token" {
-			return usagef("a token is not given as an argument, which every user of this machine could read; use --token-file or TALLY_TOKEN")
-		}
+	unknown, invalid := new(pflag.NotExistError), new(pflag.InvalidValueError)
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedName() == "token":
+		return usagef("a token is not given as an argument, which every user of this machine could read; use --token-file or TALLY_TOKEN")
+	case errors.As(err, &invalid):
+		flag := invalid.GetFlag()
+		return usagef("--%s %s: want %s\nAll flags: %s --help", flag.Name, invalid.GetValue(), flagForm(flag.Value.Type()), c.CommandPath())
 	}
 	return usageError{fmt.Errorf("%w\nAll flags: %s --help", err, c.CommandPath())}
+}
+
+// flagForm says what a flag of a type takes.
+func flagForm(name string) string {
+	switch name {
+	case "duration":
+		return "a time such as 500ms, 5s or 2m"
+	case "uint64", "uint":
+		return "a whole number, 0 or more"
+	case "int", "int64":
+		return "a whole number"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	}
+	return "a " + name
+}
+
+// exclusive refuses two flags that contradict each other.
+func exclusive(c *cobra.Command, one, other string) error {
+	if c.Flags().Changed(one) && c.Flags().Changed(other) {
+		return usagef("--%s and --%s are both given; give one", one, other)
+	}
+	return nil
 }
 
 // arguments checks how many there are; max -1 is any number.
 func arguments(least, most int, form string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < least || most >= 0 && len(args) > most {
-			return usagef("want: %s %s\nAll of it: %s --help", c.CommandPath(), form, c.CommandPath())
+			return usagef("want: %s\nAll of it: %s --help", strings.TrimSpace(c.CommandPath()+" "+form), c.CommandPath())
 		}
 		return nil
 	}

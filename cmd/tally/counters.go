@@ -87,9 +87,11 @@ func (p *program) setCommand() *cobra.Command {
 	}
 	revision := c.Flags().Uint64("if-revision", 0, "only if the group's modRevision is still this `one`")
 	absent := c.Flags().Bool("if-absent", false, "only if the group has no counters")
-	c.MarkFlagsMutuallyExclusive("if-revision", "if-absent")
 	once := idempotencyFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := exclusive(c, "if-revision", "if-absent"); err != nil {
+			return err
+		}
 		values, err := parseAssignments(args[1:], false)
 		if err != nil {
 			return err

@@ -50,8 +50,13 @@ or one document, and "cursor" is what --cursor takes to go on behind it.`,
 	c.Flags().StringVar(&w.after, "after", "", "begin behind this `revision` of one group, or \"now\"; otherwise with the state")
 	c.Flags().StringVar(&w.cursor, "cursor", "", "go on behind the event that had this `cursor`, in a watch of the same groups")
 	c.Flags().IntVar(&w.count, "count", 0, "end after so many `events`; 0 never")
-	c.MarkFlagsMutuallyExclusive("after", "cursor")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := exclusive(c, "after", "cursor"); err != nil {
+			return err
+		}
+		if w.count < 0 {
+			return usagef("--count must not be less than 0")
+		}
 		return p.with(func(calls *client.Client) error {
 			ctx, cancel := context.WithCancel(c.Context())
 			defer cancel()
