@@ -6,7 +6,7 @@ import { SDK_NOT_READY, TallyError, givenUp } from './errors.js'
 import { Following } from './following.js'
 import { decodeCounters } from './int64.js'
 import { EVENT, TYPES } from './names.js'
-import { checkArray, checkGroup, checkHeader, checkKey, encodeCounters, encodeOperation, groupPath, keyQuery } from './parameters.js'
+import { checkArray, checkGroup, checkHeader, checkKey, checkTimeout, encodeCounters, encodeOperation, groupPath, isTimeout, keyQuery } from './parameters.js'
 import { Scope } from './scope.js'
 import { Watch } from './watch.js'
 
@@ -43,6 +43,7 @@ export class Chat {
   /** @param {import('../types/index.d.ts').CreateOptions} options */
   constructor(options) {
     const { endpoints, baseURL, userID, token, timeout = TIMEOUT_MS, attemptTimeout = ATTEMPT_MS, watch } = options ?? {}
+    if (!isTimeout(timeout) || !isTimeout(attemptTimeout)) throw new TypeError('timeout and attemptTimeout are milliseconds, from 1 to 2147483647')
     const nodes = new Endpoints(endpoints ?? (baseURL === undefined ? [] : [baseURL]))
     this.#identity = identityOf(userID, token)
     this.#timeoutMs = timeout
@@ -83,8 +84,8 @@ export class Chat {
     const path = `${groupPath(groupID)}/counters?int64=string`
     if (keyList !== undefined) checkArray('keyList', keyList)
     this.#requireReady()
-    void this.#following.called([groupID])
     const scope = this.#begin(options)
+    void this.#following.called([groupID])
     try {
       const { counters } = await this.#caller.call({ method: 'GET', path, mutates: false, accepts: (reply) => areCounters(reply, groupID) }, this.#identity, scope)
       // All of the group is read, which is little, so that no list is too long for a URL.
@@ -139,8 +140,8 @@ export class Chat {
     const { groupID } = options ?? {}
     checkGroup(groupID)
     this.#requireReady()
-    const { already, watched, undo } = this.#following.join(groupID)
     const scope = this.#begin(options)
+    const { already, watched, undo } = this.#following.join(groupID)
     try {
       await scope.wait(watched)
     } catch (error) {
@@ -286,6 +287,7 @@ export class Chat {
    * @param {CallOptions | undefined} options
    */
   #begin(options) {
+    if (options?.timeout !== undefined) checkTimeout(options.timeout)
     const scope = new Scope([options?.signal], options?.timeout ?? this.#timeoutMs)
     this.#calls.add(scope)
     return scope

@@ -22,6 +22,7 @@ export function checkGroup(groupID) {
   if (typeof groupID !== 'string' || groupID === '' || groupID === '.' || groupID === '..') {
     throw TallyError.refused('invalid_group', 'groupID is not a string with characters in it, other than . and ..')
   }
+  encode('invalid_group', groupID)
 }
 
 /**
@@ -30,6 +31,23 @@ export function checkGroup(groupID) {
  */
 export function checkKey(key) {
   if (typeof key !== 'string' || key === '') throw TallyError.refused('invalid_key', 'key is not a string with characters in it')
+  encode('invalid_key', key)
+}
+
+/** The longest time that a timer of JavaScript can wait; it takes more for none. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1
+
+/**
+ * @param {unknown} ms
+ * @returns {ms is number}
+ */
+export function isTimeout(ms) {
+  return typeof ms === 'number' && ms >= 1 && ms <= TIMEOUT_MAX_MS
+}
+
+/** @param {unknown} ms */
+export function checkTimeout(ms) {
+  if (!isTimeout(ms)) throw TallyError.refused('invalid_request', `timeout is not a number of milliseconds from 1 to ${TIMEOUT_MAX_MS}`)
 }
 
 /**
@@ -77,7 +95,7 @@ export function encodeCounters(counters) {
   if (typeof counters !== 'object' || counters === null || Array.isArray(counters)) throw TallyError.refused('invalid_request', 'counters is not an object of keys and values')
   const entries = Object.entries(counters)
   if (entries.length === 0) throw TallyError.refused('invalid_request', 'counters is empty; name at least one key')
-  return Object.fromEntries(entries.map(([key, value]) => [key, encodeInt64(value, `the value of ${JSON.stringify(key)}`)]))
+  return Object.fromEntries(entries.map(([key, value]) => [encode('invalid_key', key) && key, encodeInt64(value, `the value of ${JSON.stringify(key)}`)]))
 }
 
 /**

@@ -20,6 +20,14 @@ test('parameters that make no sense are rejected, never thrown', async () => {
     ['increaseGroupCounter', { groupID: 'g', value: 1 }, { code: 10004, reason: 'invalid_key' }],
     ['increaseGroupCounter', { groupID: 'g', key: 'a' }, { code: 10004, reason: 'invalid_value' }],
     ['decreaseGroupCounter', { groupID: 'g', key: 'a', value: 2 ** 53 }, { code: 10004, reason: 'invalid_value' }],
+    ['setGroupCounters', { groupID: 'g', counters: { '\ud800': 1 } }, { code: 10004, reason: 'invalid_key' }],
+    ['increaseGroupCounter', { groupID: 'g', key: 'a\udc00', value: 1 }, { code: 10004, reason: 'invalid_key' }],
+    ['batchGroupCounters', { operations: [{ op: 'delete', groupID: '\ud800' }] }, { code: 10015, operation: 0 }],
+    ...[0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '5000', null].flatMap((timeout) => [
+      ['increaseGroupCounter', { groupID: 'g', key: 'a', value: 1, timeout }, { code: 10004, reason: 'invalid_request' }],
+      ['getGroupCounters', { groupID: 'g', timeout }, { code: 10004, reason: 'invalid_request' }],
+      ['joinGroup', { groupID: 'g', timeout }, { code: 10004, reason: 'invalid_request' }],
+    ]),
     ['getGroupCounters', {}, { code: 10015 }],
     ['getGroupCounters', { groupID: 'g', keyList: 'a' }, { code: 10004 }],
     ['increaseGroupCounter', { groupID: 'g', key: 'a', value: 1, idempotencyKey: 'ключ' }, { code: 10004, reason: 'invalid_request' }],
@@ -33,6 +41,12 @@ test('parameters that make no sense are rejected, never thrown', async () => {
     ['login', { userID: 'zo\u00eb' }, { code: 10012, reason: 'invalid_user' }],
   ])) await assert.rejects(tim[name](options), { definite: true, ...error }, `${name}(${JSON.stringify(options)})`)
   tim.registerPlugin({ anything: 1 })
+})
+
+test('times that make no sense are thrown at creation', () => {
+  for (const times of [{ timeout: 0 }, { timeout: Number.POSITIVE_INFINITY }, { attemptTimeout: '5' }, { attemptTimeout: -1 }]) {
+    assert.throws(() => TIM.create(/** @type {any} */ ({ baseURL: 'http://a', ...times })), TypeError)
+  }
 })
 
 test('endpoints that make no sense are thrown at creation', () => {

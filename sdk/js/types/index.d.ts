@@ -26,7 +26,7 @@ export interface CreateOptions {
 export interface CallOptions {
   /** Gives the call up. After an attempt that may have been applied the error says `outcome_unknown`. */
   signal?: AbortSignal
-  /** Milliseconds for this call, with all its attempts. */
+  /** Milliseconds for this call, with all its attempts: 1 to 2,147,483,647. */
   timeout?: number
 }
 
