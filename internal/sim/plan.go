@@ -69,7 +69,7 @@ func (p Plan) configure(config *node.Config) {
 	config.WatchEventsMax = 200
 	if p.ShortLogs {
 		config.SnapshotInterval = 2 * time.Second
-		config.SnapshotThreshold = 60
-		config.TrailingLogs = 20
+		config.SnapshotThreshold = 30
+		config.TrailingLogs = 10
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -28,7 +29,10 @@ type conn struct {
 	reset         bool      // the connection is broken for both ends
 	readDeadline  time.Time
 	writeDeadline time.Time
-	changed       chan struct{} // non-nil while somebody waits
+	readable      *sync.Cond // of network.mu: who reads here waits for it
+	writable      *sync.Cond // likewise who writes here
+	alarm         *time.Timer
+	alarmAt       time.Time // when alarm wakes those who wait; zero if it does not
 }
 
 // The shares of a link's spread that connections get, one after the other: a step
@@ -53,6 +57,9 @@ func (n *Network) pairLocked(out direction, near, far addr) (*conn, *conn) {
 	a := &conn{network: n, local: near, remote: far, out: out, share: share}
 	b := &conn{network: n, local: far, remote: near, out: direction{out.to, out.from}, other: a, share: share}
 	a.other = b
+	for _, end := range []*conn{a, b} {
+		end.readable, end.writable = sync.NewCond(&n.mu), sync.NewCond(&n.mu)
+	}
 	n.conns[a], n.conns[b] = struct{}{}, struct{}{}
 	return a, b
 }
@@ -66,6 +73,7 @@ func (n *Network) resetLocked(c *conn) {
 		end.reset, end.queue, end.queued = true, nil, 0
 		delete(n.conns, end)
 		end.announceLocked()
+		end.quietLocked()
 	}
 }
 
@@ -78,7 +86,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, c.opError("read", err)
 		}
-		c.waitLocked(earliest(until, c.readDeadline))
+		c.waitLocked(c.readable, earliest(until, c.readDeadline))
 	}
 }
 
@@ -118,8 +126,8 @@ func (c *conn) readLocked(p []byte) (n int, err error, until time.Time) {
 	}
 	from.queued -= n
 	link.traffic.Delivered += int64(n)
-	if n > 0 { // else two readers would wake each other for ever
-		from.announceLocked() // its writer may wait for room
+	if n > 0 {
+		from.writable.Broadcast() // there is room
 	}
 	return n, err, until
 }
@@ -135,7 +143,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		if err != nil || written == len(p) {
 			return written, c.opError("write", err)
 		}
-		c.waitLocked(c.writeDeadline)
+		c.waitLocked(c.writable, c.writeDeadline)
 	}
 }
 
@@ -167,7 +175,7 @@ func (c *conn) writeLocked(p []byte) (int, error) {
 	if link.cut {
 		link.traffic.Stalled += int64(n)
 	}
-	c.other.announceLocked()
+	c.other.readable.Broadcast()
 	return n, nil
 }
 
@@ -180,6 +188,7 @@ func (c *conn) Close() error {
 		return net.ErrClosed
 	}
 	c.closed = true
+	c.quietLocked()
 	link := n.linkLocked(c.out.from, c.out.to)
 	c.queue = append(c.queue, segment{due: c.dueLocked(link), end: true})
 	c.other.queue, c.other.queued = nil, 0 // nobody reads it any more
@@ -195,6 +204,7 @@ func (c *conn) Close() error {
 // vanishLocked ends this end without a word to the other.
 func (c *conn) vanishLocked() {
 	c.closed = true
+	c.quietLocked()
 	c.queue, c.queued = nil, 0
 	c.other.queue, c.other.queued = nil, 0
 	c.announceLocked()
@@ -226,31 +236,40 @@ func (c *conn) setDeadlines(set func()) error {
 	return nil
 }
 
-// waitLocked lets go of the mutex until something about this end changes or the
-// time comes; the zero time never comes.
-func (c *conn) waitLocked(until time.Time) {
-	if c.changed == nil {
-		c.changed = make(chan struct{})
+// waitLocked lets go of the mutex until there is news of this end or the time
+// comes; the zero time never comes. It may return too early.
+func (c *conn) waitLocked(changed *sync.Cond, until time.Time) {
+	// Deadlines are put off before every read. An alarm that rings too early
+	// costs less than one that is set anew each time.
+	if !until.IsZero() && (c.alarmAt.IsZero() || until.Before(c.alarmAt)) {
+		c.alarmAt = until
+		if c.alarm == nil {
+			c.alarm = time.AfterFunc(time.Until(until), c.ring)
+		} else {
+			c.alarm.Reset(time.Until(until))
+		}
 	}
-	changed := c.changed
-	c.network.mu.Unlock()
-	defer c.network.mu.Lock()
-	if until.IsZero() {
-		<-changed
-		return
-	}
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-changed:
-	case <-timer.C:
-	}
+	changed.Wait()
+}
+
+// ring wakes those who wait for a time.
+func (c *conn) ring() {
+	c.network.mu.Lock()
+	defer c.network.mu.Unlock()
+	c.alarmAt = time.Time{}
+	c.announceLocked()
 }
 
 func (c *conn) announceLocked() {
-	if c.changed != nil {
-		close(c.changed)
-		c.changed = nil
+	c.readable.Broadcast()
+	c.writable.Broadcast()
+}
+
+// quietLocked ends the alarm of an end that nobody waits at any more.
+func (c *conn) quietLocked() {
+	if c.alarm != nil {
+		c.alarm.Stop()
+		c.alarmAt = time.Time{}
 	}
 }
 
