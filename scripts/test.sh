@@ -6,6 +6,7 @@
 #   TALLY_TEST_STRICT=1  a skip is a failure
 #   TALLY_FUZZ_TIME=5s   how long each fuzz target runs
 #   TALLY_FAULTS_TIME=30s  how long real faults are made on a real cluster
+#   TALLY_SIMULATION_TIME=30s  how long clusters are simulated
 #
 # Names of checks as arguments run only those: scripts/test.sh format lint
 
@@ -16,11 +17,12 @@ exec </dev/null
 linter=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 fuzz_time=${TALLY_FUZZ_TIME:-5s}
 faults_time=${TALLY_FAULTS_TIME:-30s}
+simulation_time=${TALLY_SIMULATION_TIME:-30s}
 # For the scripts that start nodes, whose environment must be a user's.
 strict=${TALLY_TEST_STRICT:-}
-unset TALLY_TEST_STRICT TALLY_FUZZ_TIME TALLY_FAULTS_TIME
+unset TALLY_TEST_STRICT TALLY_FUZZ_TIME TALLY_FAULTS_TIME TALLY_SIMULATION_TIME
 
-checks="format modules vet vet_darwin lint shell documents unit fuzz cluster faults sdk_js"
+checks="format modules vet vet_darwin lint shell documents unit fuzz cluster simulation faults sdk_js"
 
 # --- the checks: 0 is passed, $skip is skipped for the reason in $reason -------
 
@@ -116,6 +118,8 @@ check_cluster() { scripts/cluster_test.sh; }
 
 # Another seed each day; the run says it. Without root it makes fewer kinds of
 # fault, and says which it leaves out.
+check_simulation() { scripts/sim.sh --time "$simulation_time"; }
+
 check_faults() {
   [ "$(uname)" = Linux ] || { reason="real faults need Linux"; return "$skip"; }
   scripts/jepsen-lite.sh --time "$faults_time" --seed "$(date +%Y%m%d)"
