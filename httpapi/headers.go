@@ -10,7 +10,9 @@ import (
 )
 
 // decodeHeaders reads the headers that change what a request means. A header of
-// these that the route does not heed is refused: whoever sent it relies on it.
+// these that the route does not heed is refused, because whoever sent it relies
+// on it; but for an idempotency key of a read, which promises nothing that a read
+// does not keep.
 func (c *call) decodeHeaders() *counter.Error {
 	if err := c.decodeCondition(); err != nil {
 		return err

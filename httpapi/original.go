@@ -68,6 +68,8 @@ func (c *call) originalUpdate() *counter.Error {
 		return err
 	case body.counters == nil:
 		return missingField("GroupCounter")
+	case len(body.counters) == 0:
+		return counter.Errorf(counter.InvalidRequest, "\"GroupCounter\" is empty; name at least one counter").WithParam("GroupCounter")
 	case body.mode == 0:
 		return missingField("Mode")
 	}
@@ -109,8 +111,10 @@ func (c *call) originalDelete() *counter.Error {
 	if err != nil {
 		return err
 	}
-	// An empty list stays one, and is refused: who computed it did not ask for
-	// every counter of the group to be deleted.
+	if body.keys != nil && len(body.keys) == 0 {
+		// Who computed an empty list did not ask for every counter to be deleted.
+		return counter.Errorf(counter.InvalidRequest, "\"GroupCounterKeys\" is empty; name at least one key, or leave the field out to delete all counters").WithParam("GroupCounterKeys")
+	}
 	operation := counter.Operation{Kind: counter.Delete, Group: body.group, Keys: body.keys, All: body.keys == nil}
 	if _, err := c.propose(&counter.Mutation{Operations: []counter.Operation{operation}}); err != nil {
 		return err

@@ -144,6 +144,22 @@ func TestOriginalFailures(t *testing.T) {
 	}
 }
 
+// TestOriginalSpeaksOfItsOwnFields: advice in the words of another API would be
+// refused when it is followed.
+func TestOriginalSpeaksOfItsOwnFields(t *testing.T) {
+	a := newAPI(t)
+	for _, c := range []struct{ command, body, want string }{
+		{"update", `{"GroupId":"g","GroupCounter":[],"Mode":"Set"}`, `\"GroupCounter\" is empty`},
+		{"delete", `{"GroupId":"g","GroupCounterKeys":[]}`, `\"GroupCounterKeys\" is empty`},
+	} {
+		reply := a.original(c.command, c.body)
+		reply.fails(10004)
+		if !strings.Contains(reply.body, c.want) || strings.Contains(reply.body, `\"counters\"`) || strings.Contains(reply.body, `\"all\"`) {
+			t.Errorf("%s of %s: %s", c.command, c.body, reply.body)
+		}
+	}
+}
+
 // TestOriginalFailuresOfTheCluster: 60008 alone leaves open what happened.
 func TestOriginalFailuresOfTheCluster(t *testing.T) {
 	for _, info := range counter.Codes() {
