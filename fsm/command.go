@@ -195,7 +195,35 @@ func checkEnvelope(data []byte) error {
 // number are checked, and that nothing follows. It does not judge what the
 // command asks for; counter.Mutation.Check does. The command shares nothing
 // with data.
-func DecodeCommand(data []byte) (Command, error) {
+func DecodeCommand(data []byte) (Command, error) { return new(lists).decode(data) }
+
+// lists are the memory of the lists of a mutation, for those who decode many.
+type lists struct {
+	operations []counter.Operation
+	counters   []counter.Counter // those of all operations, one after the other
+	keys       []string          // the same
+}
+
+// listsKeepMax is how many elements of a list keep their memory for the next
+// mutation: those of a batch of one counter an operation, and what a list that
+// grows has in reserve.
+const listsKeepMax = 2 * counter.BatchOperationsMax
+
+// forget lets go of what the last command brought. That command is unusable from then on.
+func (l *lists) forget() {
+	l.operations, l.counters, l.keys = emptied(l.operations), emptied(l.counters), emptied(l.keys)
+}
+
+func emptied[T any](list []T) []T {
+	if cap(list) > listsKeepMax {
+		return nil
+	}
+	clear(list) // or it would keep the text of the command alive
+	return list[:0]
+}
+
+// decode is DecodeCommand into these lists, which must be empty.
+func (l *lists) decode(data []byte) (Command, error) {
 	if err := checkEnvelope(data); err != nil {
 		return Command{}, err
 	}
@@ -206,7 +234,7 @@ func DecodeCommand(data []byte) (Command, error) {
 	body := reader{text: string(data[bodyAt : len(data)-checksumBytes])}
 	switch c.Type {
 	case TypeMutation:
-		c.Mutation = body.mutation()
+		c.Mutation = body.mutation(l)
 	case TypeTerm:
 		c.ClusterID = body.string()
 	case TypeMember:
@@ -232,7 +260,7 @@ const (
 	keyBytesMin       = 1
 )
 
-func (r *reader) mutation() counter.Mutation {
+func (r *reader) mutation(l *lists) counter.Mutation {
 	var m counter.Mutation
 	flags := r.flags(flagBatch | flagLimited)
 	m.Batch = flags&flagBatch != 0
@@ -241,15 +269,19 @@ func (r *reader) mutation() counter.Mutation {
 	m.RequestID = r.string()
 	m.IdempotencyKey = r.string()
 	if count := r.count(operationBytesMin); count > 0 {
-		m.Operations = make([]counter.Operation, count)
+		if cap(l.operations) < count {
+			l.operations = make([]counter.Operation, count)
+		}
+		l.operations = l.operations[:count]
+		m.Operations = l.operations
 	}
 	for i := range m.Operations {
-		r.operation(&m.Operations[i])
+		r.operation(&m.Operations[i], l)
 	}
 	return m
 }
 
-func (r *reader) operation(o *counter.Operation) {
+func (r *reader) operation(o *counter.Operation, l *lists) {
 	o.Kind = counter.Kind(r.byte())
 	if r.err == nil && o.Kind.String() == "" {
 		r.fail(fmt.Errorf("%w: operation kind %d", ErrUnknownType, o.Kind))
@@ -259,18 +291,24 @@ func (r *reader) operation(o *counter.Operation) {
 	o.Condition.Checked = flags&flagChecked != 0
 	o.Group = r.string()
 	o.Condition.ModRevision = r.uvarint()
-	if count := r.count(counterBytesMin); count > 0 {
-		o.Counters = make([]counter.Counter, count)
+	start := len(l.counters)
+	for range r.count(counterBytesMin) {
+		l.counters = append(l.counters, counter.Counter{Key: r.string(), Value: r.varint()})
 	}
-	for i := range o.Counters {
-		o.Counters[i] = counter.Counter{Key: r.string(), Value: r.varint()}
+	o.Counters = since(l.counters, start)
+	start = len(l.keys)
+	for range r.count(keyBytesMin) {
+		l.keys = append(l.keys, r.string())
 	}
-	if count := r.count(keyBytesMin); count > 0 {
-		o.Keys = make([]string, count)
+	o.Keys = since(l.keys, start)
+}
+
+// since returns the elements from start on, nil for none, with no room behind them.
+func since[T any](list []T, start int) []T {
+	if start == len(list) {
+		return nil
 	}
-	for i := range o.Keys {
-		o.Keys[i] = r.string()
-	}
+	return list[start:len(list):len(list)]
 }
 
 // flags reads a byte in which only the known bits may be set.

@@ -18,7 +18,7 @@ import (
 // return at once, and may read the machine.
 type Publisher interface {
 	// Publish is called once for each mutation that was applied, with one event
-	// for each key that it named, possibly none. The events are the
+	// for each key that it named, possibly none. The slice is the
 	// publisher's to keep.
 	Publish(revision uint64, events []counter.Event)
 	// Restored is called when a snapshot has replaced the state: what happened
@@ -60,6 +60,11 @@ type Machine struct {
 	fatal     func(error)
 	metrics   *metrics
 	limits    idempotencyLimits
+
+	// command is the entry that is being applied, and lists its memory, which the
+	// next one uses again. They belong to the apply goroutine.
+	command Command
+	lists   lists
 
 	mu          sync.RWMutex
 	state       *state
@@ -109,11 +114,12 @@ func (m *Machine) applyEntry(entry *raft.Log) *Applied {
 	}
 	var command *Command
 	if entry.Type == raft.LogCommand {
-		decoded, err := DecodeCommand(entry.Data)
-		if err != nil {
+		defer m.lists.forget()
+		var err error
+		if m.command, err = m.lists.decode(entry.Data); err != nil {
 			return m.fail(fmt.Errorf("log entry %d of term %d: %w", entry.Index, entry.Term, err))
 		}
-		command = &decoded
+		command = &m.command
 	}
 	applied, events, err := m.advance(entry, command)
 	if err != nil {

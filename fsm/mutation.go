@@ -1,8 +1,6 @@
 package fsm
 
 import (
-	"strings"
-
 	"tally/counter"
 	"tally/internal/planted"
 )
@@ -26,9 +24,17 @@ type undo struct {
 // modRevision is that of this very mutation.
 func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.Outcome, *refusal) {
 	s.scratch.undo = s.scratch.undo[:0]
+	changed, deleted := named(m)
 	outcomes := make([]counter.Outcome, len(m.Operations))
+	results := make([]counter.Counter, changed) // of all outcomes, one after the other
+	if events != nil {
+		*events = make([]counter.Event, 0, changed+deleted)
+	}
 	for i := range m.Operations {
 		operation := &m.Operations[i]
+		if count := len(operation.Counters); count > 0 {
+			outcomes[i].Counters, results = results[:count:count], results[count:]
+		}
 		if refusal := s.operate(operation, &outcomes[i]); refusal != nil {
 			if !planted.On("half-batch") {
 				s.takeBack()
@@ -43,6 +49,16 @@ func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.
 	return outcomes, nil
 }
 
+// named returns how many counters the operations of m name to change, and how
+// many to delete. Those of a group of which all are deleted are not among them.
+func named(m *counter.Mutation) (changed, deleted int) {
+	for i := range m.Operations {
+		changed += len(m.Operations[i].Counters)
+		deleted += len(m.Operations[i].Keys)
+	}
+	return changed, deleted
+}
+
 // takeBack puts every group back to what it was, the last change first.
 func (s *state) takeBack() {
 	for i := len(s.scratch.undo) - 1; i >= 0; i-- {
@@ -51,7 +67,8 @@ func (s *state) takeBack() {
 	}
 }
 
-// operate applies one operation and fills in its outcome.
+// operate applies one operation and fills in its outcome, which has room for
+// the counters of the operation.
 func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *refusal {
 	name := nameOf(o.Group)
 	old := s.groups.get(name)
@@ -67,7 +84,6 @@ func (s *state) operate(o *counter.Operation, outcome *counter.Outcome) *refusal
 			return nil // nothing was there: the group has not changed
 		}
 	} else {
-		outcome.Counters = make([]counter.Counter, len(o.Counters))
 		for i, given := range o.Counters {
 			value, refusal := cells.change(o.Kind, given, s.appliedIndex)
 			if refusal != nil {
@@ -139,30 +155,32 @@ func (c *cells) delete(o *counter.Operation) []string {
 
 // store packs the changed counters of a group that was old before.
 func (s *state) store(name groupName, old group) {
+	var g group
+	if s.scratch.cells.count > 0 {
+		g.shape = s.shapeOf(old.shape)
+	}
 	// The ID is a part of the command, which can be long and would live as long
 	// as the group. That goes for known groups too: a Go map takes over the key
-	// of every assignment.
-	name.id = strings.Clone(name.id)
-	s.scratch.undo = append(s.scratch.undo, undo{name: name, before: old})
-	if s.scratch.cells.count == 0 {
-		s.put(name, old, group{})
-		return
+	// of every assignment. So both are replaced together, and are one string.
+	s.scratch.bytes = append(s.scratch.bytes[:0], name.id...)
+	if g.exists() {
+		s.scratch.bytes = s.scratch.cells.appendPacked(s.scratch.bytes, s.appliedIndex)
 	}
-	s.put(name, old, s.pack(old.shape))
+	both := string(s.scratch.bytes)
+	name.id, g.packed = both[:len(name.id)], both[len(name.id):]
+	s.scratch.undo = append(s.scratch.undo, undo{name: name, before: old})
+	s.put(name, old, g)
 }
 
-// pack makes a group of the counters in the scratch, with the applied index as
-// modRevision. known is the shape they had before, if any.
-func (s *state) pack(known *shape) group {
+// shapeOf returns the shape of the counters in the scratch. known is the one
+// they had before, if any.
+func (s *state) shapeOf(known *shape) *shape {
 	cells := &s.scratch.cells
-	g := group{shape: known}
-	if known == nil || cells.keysChanged {
-		s.scratch.bytes = cells.appendKeys(s.scratch.bytes[:0])
-		g.shape = s.shapes.intern(s.scratch.bytes, cells.count)
+	if known != nil && !cells.keysChanged {
+		return known
 	}
-	s.scratch.bytes = cells.appendPacked(s.scratch.bytes[:0], s.appliedIndex)
-	g.packed = string(s.scratch.bytes)
-	return g
+	s.scratch.bytes = cells.appendKeys(s.scratch.bytes[:0])
+	return s.shapes.intern(s.scratch.bytes, cells.count)
 }
 
 // appendEvents appends one event for each key that the operation changed or

@@ -13,6 +13,13 @@ import (
 
 func groupName(i int) string { return fmt.Sprintf("group %d", i) }
 
+var groupNames = func() (names [100]string) {
+	for i := range names {
+		names[i] = groupName(i)
+	}
+	return names
+}()
+
 func increase(group string, revision uint64) []counter.Event {
 	return []counter.Event{{Revision: revision, Kind: counter.Increase, Group: group, Key: "likes", Value: 1, Delta: 1, User: "ann"}}
 }
@@ -32,6 +39,21 @@ func BenchmarkPublish(b *testing.B) {
 				hub.Publish(revision, increase("unwatched", revision))
 			}
 		})
+	}
+}
+
+// BenchmarkPublishBatch is the same for a batch of 100 groups.
+func BenchmarkPublishBatch(b *testing.B) {
+	hub := mustOpen(b, watch.Config{})
+	revision := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		revision++
+		events := make([]counter.Event, 0, 100)
+		for i := range cap(events) {
+			events = append(events, increase(groupNames[i], revision)...)
+		}
+		hub.Publish(revision, events)
 	}
 }
 

@@ -104,8 +104,8 @@ func (h *Hub) Close() {
 
 // Publish appends the events of a revision, possibly none, and has their
 // watchers woken. Revisions only grow. The time it takes depends on the events
-// alone, not on who watches, and it waits for nobody. It keeps neither the
-// slice nor the strings: an event's key is often a small part of a large request.
+// alone, not on who watches, and it waits for nobody. The slice belongs to the hub from then on. Of
+// the strings it keeps copies: an event's key is often a small part of a large request.
 func (h *Hub) Publish(revision uint64, events []counter.Event) {
 	first := h.append(revision, events)
 	h.published.Store(revision)
@@ -118,23 +118,22 @@ func (h *Hub) Publish(revision uint64, events []counter.Event) {
 // append links the events behind everything else and returns the first of their
 // runs, nil if there are no events.
 func (h *Hub) append(revision uint64, events []counter.Event) (first *run) {
-	events = own(events)
-	for start := 0; start < len(events); {
-		end := start + 1
-		for end < len(events) && events[end].Group == events[start].Group {
-			end++
-		}
-		r := &run{revision: revision, start: start, events: events[start:end:end]}
+	// All runs of a revision leave the ring together, so they may be one piece of memory.
+	runs := make([]run, countRuns(events))
+	for i, start := 0, 0; i < len(runs); i++ {
+		end := endOfRun(events, start)
+		r := &runs[i]
+		r.revision, r.start, r.events = revision, start, events[start:end:end]
 		r.chain = h.acquire(events[start].Group)
-		r.shareGroup()
+		r.own(r.chain.newest.Load())
 		r.chain.append(r)
 		h.ring.append(r)
-		if first == nil {
-			first = r
-		}
 		start = end
 	}
-	return first
+	if len(runs) == 0 {
+		return nil
+	}
+	return &runs[0]
 }
 
 func (h *Hub) wakeWatchersOf(first *run) {

@@ -119,9 +119,7 @@ func (n *modelNode) publishUpTo(t *rapid.T, revision uint64) {
 		if !e.mutation {
 			continue
 		}
-		given := slices.Clone(e.events)
-		n.hub.Publish(e.revision, given)
-		clear(given) // the hub keeps nothing of it
+		n.hub.Publish(e.revision, slices.Clone(e.events))
 		n.published = e.revision
 		if len(e.events) > 0 {
 			n.ring = append(n.ring, e)

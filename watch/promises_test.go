@@ -13,7 +13,7 @@ import (
 func publish(hub *watch.Hub, entries ...entry) {
 	for _, e := range entries {
 		if e.mutation {
-			hub.Publish(e.revision, e.events)
+			hub.Publish(e.revision, slices.Clone(e.events))
 		}
 	}
 }

@@ -26,11 +26,30 @@ type run struct {
 	encoded    []byte
 }
 
-// shareGroup makes the events use the chain's copy of the group ID.
-func (r *run) shareGroup() {
+// own gives the run strings that are no slices of something larger, so that the
+// ring occupies what it is charged: the group ID is that of the chain, and
+// another string that the event before has, or the older run of the group, is
+// that one's. Only others are copied. older may be nil.
+func (r *run) own(older *run) {
+	var before counter.Event
 	for i := range r.events {
-		r.events[i].Group = r.chain.group
+		e := &r.events[i]
+		if older != nil && i < len(older.events) {
+			before.Key, before.User = older.events[i].Key, older.events[i].User
+		}
+		e.Group = r.chain.group
+		e.Key = copyOf(e.Key, before.Key)
+		e.User = copyOf(e.User, before.User)
+		before = *e
 	}
+}
+
+// copyOf returns own if it is equal to text, and else a copy of text.
+func copyOf(text, own string) string {
+	if text == own {
+		return own
+	}
+	return strings.Clone(text)
 }
 
 // encode returns the bytes for all events of the run, the same for everybody.
@@ -86,23 +105,18 @@ func (q *ring) removeOldest() *run {
 	return r
 }
 
-// own copies events and those of their strings that may be slices of something
-// larger, so that the ring occupies what it is charged. The group ID is left: the
-// chain has a copy. Neighbours mostly have one user.
-func own(events []counter.Event) []counter.Event {
-	if len(events) == 0 {
-		return nil
+// endOfRun returns where the row of events of one group that begins at start ends.
+func endOfRun(events []counter.Event, start int) int {
+	end := start + 1
+	for end < len(events) && events[end].Group == events[start].Group {
+		end++
 	}
-	owned := make([]counter.Event, len(events))
-	copy(owned, events)
-	user := ""
-	for i := range owned {
-		e := &owned[i]
-		e.Key = strings.Clone(e.Key)
-		if e.User != user {
-			user = strings.Clone(e.User)
-		}
-		e.User = user
+	return end
+}
+
+func countRuns(events []counter.Event) (count int) {
+	for start := 0; start < len(events); count++ {
+		start = endOfRun(events, start)
 	}
-	return owned
+	return count
 }
