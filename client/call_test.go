@@ -18,6 +18,27 @@ func like(c *client.Client, options ...client.CallOption) (counter.Result, error
 	return c.Increase(context.Background(), "room", map[string]int64{"likes": 1}, options...)
 }
 
+// TestKeysThatWouldNotArrive: a key of the caller's is sent as it is or not at
+// all. An empty one must not become a new one each time, and HTTP takes spaces
+// off the ends of a header, where " a" would meet "a".
+func TestKeysThatWouldNotArrive(t *testing.T) {
+	server := serve(t, increased(7, 1))
+	c := dial(t, nil, server)
+	for _, key := range []string{"", " ", " a", "a ", "a\tb", "a\nb", "\xff", strings.Repeat("k", 129)} {
+		if _, err := like(c, client.IdempotencyKey(key)); !errors.Is(err, counter.InvalidRequest) {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	for _, key := range []string{"a b", "ключ", strings.Repeat("k", 128)} {
+		if _, err := like(c, client.IdempotencyKey(key)); err != nil {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	if got := len(server.requests()); got != 3 {
+		t.Errorf("%d requests were sent, want 3", got)
+	}
+}
+
 // TestMutationEnds: what a change ends with after each sequence of answers.
 func TestMutationEnds(t *testing.T) {
 	sm := map[string]any{"revision": 9} // decided by the state machine

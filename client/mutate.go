@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"tally/counter"
 )
@@ -63,6 +64,9 @@ func (c *Client) mutate(ctx context.Context, m *counter.Mutation, options []Call
 	var o callOptions
 	for _, option := range options {
 		option(&o)
+	}
+	if o.keyed && (o.key == "" || strings.Trim(o.key, " ") != o.key) {
+		return counter.Result{}, invalid(counter.Errorf(counter.InvalidRequest, "the idempotency key is empty, or begins or ends with a space; give it 1 to %d characters", counter.IdempotencyKeyCharactersMax).WithParam("Idempotency-Key"))
 	}
 	m.IdempotencyKey = o.key
 	if o.conditional {

@@ -77,7 +77,8 @@ type CallOption func(*callOptions)
 type callOptions struct {
 	conditional bool
 	modRevision uint64
-	key         string
+	keyed       bool   // the caller gave a key
+	key         string // of the caller, or "" for one that the client makes
 }
 
 // IfRevision makes Set depend on the group being unchanged since: its
@@ -97,7 +98,12 @@ func IfAbsent() CallOption { return IfRevision(0) }
 //
 // A refusal as idempotency_key_expired then says of this call only that it did
 // nothing; an earlier one may have. Read before doing it under a new key.
-func IdempotencyKey(key string) CallOption { return func(o *callOptions) { o.key = key } }
+//
+// A key is 1 to 128 characters, and neither begins nor ends with a space, which
+// HTTP would take off. Any other is refused.
+func IdempotencyKey(key string) CallOption {
+	return func(o *callOptions) { o.keyed, o.key = true, key }
+}
 
 // WatchOption says what a watch is to begin with. Without one it begins with a
 // reset: the state of the group.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tally/client"
 	"tally/counter"
@@ -254,16 +255,21 @@ func (c counters) MarshalJSON() ([]byte, error) {
 }
 
 // idempotencyKey is the flag of commands that change counters.
-type idempotencyKey struct{ key string }
+type idempotencyKey struct {
+	flags *pflag.FlagSet
+	key   string
+}
 
 func idempotencyFlag(c *cobra.Command) *idempotencyKey {
-	once := new(idempotencyKey)
+	once := &idempotencyKey{flags: c.Flags()}
 	c.Flags().StringVar(&once.key, "idempotency-key", "", "`key` of an earlier attempt of the same command, to repeat it without counting twice (default: a new one)")
 	return once
 }
 
+// options passes an empty key on too, to be refused: whoever gave it, from a
+// variable that is not set, must not be given a new one each time.
 func (k *idempotencyKey) options() []client.CallOption {
-	if k.key == "" {
+	if !k.flags.Changed("idempotency-key") {
 		return nil
 	}
 	return []client.CallOption{client.IdempotencyKey(k.key)}

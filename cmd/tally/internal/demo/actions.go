@@ -120,8 +120,12 @@ const transferLimit = 5 * time.Second
 
 // Transfer hands leadership to the node.
 func (c *Cluster) Transfer(ctx context.Context, id string) error {
-	if _, err := c.member(id); err != nil {
+	m, err := c.member(id)
+	if err != nil {
 		return err
+	}
+	if state, _ := m.now(); state != Running {
+		return fmt.Errorf("%s is %s; choose a node that runs", id, state)
 	}
 	ctx, cancel := context.WithTimeout(ctx, transferLimit)
 	defer cancel()

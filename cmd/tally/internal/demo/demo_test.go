@@ -168,6 +168,7 @@ func TestMistakesAreExplained(t *testing.T) {
 		"resume":    "no node is paused",
 		"start n2":  "kill it first",
 		"lead":      "name the node",
+		"lead n9":   "there are [n1 n2 n3]",
 		"wait":      "how long",
 		"dance":     "there are: kill",
 	} {
@@ -175,6 +176,22 @@ func TestMistakesAreExplained(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", line, err, want)
 		}
 	}
+}
+
+func TestLeadershipIsNotHandedToANodeThatIsNotThere(t *testing.T) {
+	f := open(t)
+	for _, line := range []string{"kill n3", "pause n3"} {
+		f.must(line)
+		err := f.do(t.Context(), "lead n3")
+		if want := "n3 is " + strings.Fields(line)[0]; err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", line, err, want)
+		}
+		if line == "kill n3" {
+			f.must("start n3")
+		}
+	}
+	f.must("resume n3")
+	f.exact()
 }
 
 // TestWrongCountsAreNoticed: the check can fail. A change by somebody else
