@@ -21,6 +21,7 @@ const (
 
 	groupsPerBatch = 50
 	fillers        = 8
+	redisPipeline  = 100 // a divisor of filledGroups
 
 	settle = 10 * time.Second // until a filled system is looked at
 
@@ -98,8 +99,7 @@ func increaseFilled() func(worker, i int) []byte {
 
 func filledValue(group, counter int) int { return (group*filledCounters + counter) * 7919 % 10_000 }
 
-// fillRedis makes the same hashes in a Redis without persistence, which is
-// Redis at its smallest.
+// fillRedis makes the same hashes in Redis.
 func fillRedis(r *redisServer) error {
 	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
 	if err != nil {
@@ -113,12 +113,27 @@ func fillRedis(r *redisServer) error {
 			_, _ = fmt.Fprintf(out, " counter%02d %d", counter+1, filledValue(group, counter))
 		}
 		_, _ = out.WriteString("\r\n")
-		if err := out.Flush(); err != nil {
+		if group%redisPipeline == redisPipeline-1 {
+			if err := confirm(out, answers, redisPipeline); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// confirm sends n commands that wait in out, and reads that each was carried out.
+func confirm(out *bufio.Writer, answers *bufio.Reader, n int) error {
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	for range n {
+		answer, err := answers.ReadString('\n')
+		if err != nil {
 			return err
 		}
-		answer, err := answers.ReadString('\n')
-		if err != nil || !strings.HasPrefix(answer, ":") {
-			return fmt.Errorf("HSET: %q, %w", answer, err)
+		if !strings.HasPrefix(answer, ":") {
+			return fmt.Errorf("HSET: %q", answer)
 		}
 	}
 	return nil
