@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 # name, faults, workloads, seconds of one run, other flags
 plan() {
   cat <<'PLAN'
-none                   kill-leader,partition-leader        all                       20
+none                   kill-leader,partition-leader        all                       20  --interval 3s
 follower-read          partition-one-way,pause-one         register,counter          10
 deposed-read           pause-leader                        register,counter          20  --clients 2
 torn-read              none                                several,batch             10  --clients 2
