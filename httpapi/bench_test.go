@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,8 +20,20 @@ import (
 type idle struct{ *memory }
 
 func (idle) Propose(_ context.Context, m *counter.Mutation) (counter.Result, error) {
-	o := &m.Operations[0]
-	return counter.Result{Revision: 123456, Outcomes: []counter.Outcome{{Group: o.Group, Counters: o.Counters}}}, nil
+	outcomes := make([]counter.Outcome, len(m.Operations))
+	for i := range outcomes {
+		outcomes[i] = counter.Outcome{Group: m.Operations[i].Group, Counters: m.Operations[i].Counters}
+	}
+	return counter.Result{Revision: 123456, Outcomes: outcomes}, nil
+}
+
+// batchOf returns the body of a batch that increases a counter of n groups.
+func batchOf(n int) string {
+	operations := make([]string, n)
+	for i := range operations {
+		operations[i] = fmt.Sprintf(`{"op":"increase","group":"group:%07d","counters":{"likes":1}}`, i)
+	}
+	return `{"operations":[` + strings.Join(operations, ",") + `]}`
 }
 
 func (idle) Read(_ context.Context, _ counter.Caller, group string, keys []string, _ bool) (counter.Reading, error) {
@@ -40,6 +53,7 @@ func BenchmarkHandler(b *testing.B) {
 		{"increase by one", "POST", "/v1/groups/group:0000001/counters/likes/increase", ""},
 		{"increase by value", "POST", "/v1/groups/group:0000001/counters/likes/increase", `{"value":2}`},
 		{"increase two", "POST", "/v1/groups/group:0000001/increase", `{"counters":{"likes":2,"views":1}}`},
+		{"batch of 100", "POST", "/v1/batch", batchOf(100)},
 		{"read group", "GET", "/v1/groups/group:0000001/counters", ""},
 		{"not found", "GET", "/nowhere", ""},
 	} {

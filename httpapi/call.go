@@ -39,7 +39,8 @@ type call struct {
 	body           *bytes.Buffer
 	bodyLimit      io.LimitedReader
 	json           *jsontext.Decoder
-	unquoted       []byte // scratch of decode.go
+	unquoted       []byte            // scratch of decode.go
+	room           []counter.Counter // empty, and where the next list of counters may lie
 
 	// What goes back.
 	out    []byte

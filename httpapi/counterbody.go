@@ -47,21 +47,28 @@ func (c *call) decodeValue() (value int64, err *counter.Error) {
 	return value, err
 }
 
+// operationBytes is what a short operation of a batch takes in JSON. Room for so
+// many is made at once, instead of a list that grows and is copied.
+const operationBytes = len(`{"op":"increase","group":"g","counters":{"a":1}}`)
+
 // decodeBatch reads {"operations": [...]}. An error in an operation names its index.
 func (c *call) decodeBatch() ([]counter.Operation, *counter.Error) {
 	var list []counter.Operation
+	expected := min(c.body.Len()/operationBytes+1, counter.BatchOperationsMax)
 	err := c.decodeObject(func(name []byte) *counter.Error {
 		if string(name) != "operations" {
 			return unknownField(name, "operations")
 		}
-		list = []counter.Operation{}
+		list = make([]counter.Operation, 0, expected)
+		c.room = make([]counter.Counter, 0, expected)
 		return c.elements("operations", func(index int) *counter.Error {
 			if index == counter.BatchOperationsMax {
 				return counter.Errorf(counter.InvalidRequest, "the batch has more than %d operations", counter.BatchOperationsMax).WithParam("operations")
 			}
 			operation, err := c.operation()
 			if err != nil {
-				err.Operation = &index
+				at := index // a copy, so that only a refusal allocates
+				err.Operation = &at
 				return err
 			}
 			list = append(list, operation)
@@ -108,12 +115,13 @@ func (c *call) operation() (o counter.Operation, err *counter.Error) {
 }
 
 func (c *call) kind() (counter.Kind, *counter.Error) {
-	word, err := c.word("op")
+	text, err := c.string("op")
 	if err != nil {
 		return 0, err
 	}
-	kind, ok := counter.ParseKind(word)
+	kind, ok := counter.ParseKind(string(text))
 	if !ok {
+		word := string(text)
 		return 0, counter.Errorf(counter.InvalidRequest, "unknown operation %s; %s", shorten(word), suggest(word, []string{"set", "increase", "decrease", "delete"})).WithParam("op")
 	}
 	return kind, nil

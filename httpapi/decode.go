@@ -28,7 +28,8 @@ func (c *call) decodeObject(member func(name []byte) *counter.Error) *counter.Er
 	return nil
 }
 
-// members walks the object that comes next. what names it in errors.
+// members walks the object that comes next. what names it in errors; "" stands
+// for param, which is quoted only if there is an error.
 func (c *call) members(param, what string, member func(name []byte) *counter.Error) *counter.Error {
 	if err := c.enter('{', param, what, "object"); err != nil {
 		return err
@@ -54,7 +55,7 @@ func (c *call) members(param, what string, member func(name []byte) *counter.Err
 
 // elements walks the array that comes next.
 func (c *call) elements(param string, element func(index int) *counter.Error) *counter.Error {
-	if err := c.enter('[', param, shorten(param), "array"); err != nil {
+	if err := c.enter('[', param, "", "array"); err != nil {
 		return err
 	}
 	for index := 0; c.json.PeekKind() != ']'; index++ {
@@ -78,6 +79,9 @@ func (c *call) enter(begin jsontext.Kind, param, what, word string) *counter.Err
 	case 0:
 		return c.malformed()
 	default:
+		if what == "" {
+			what = shorten(param)
+		}
 		return counter.Errorf(counter.InvalidRequest, "%s is %s; send an %s", what, kindWord(kind), word).WithParam(param)
 	}
 }
@@ -100,14 +104,19 @@ func (c *call) text() ([]byte, *counter.Error) {
 
 // word reads a string field.
 func (c *call) word(param string) (string, *counter.Error) {
+	text, err := c.string(param)
+	return string(text), err
+}
+
+// string is word without a copy: the text is valid until the next read.
+func (c *call) string(param string) ([]byte, *counter.Error) {
 	switch kind := c.json.PeekKind(); kind {
 	case '"':
-		text, err := c.text()
-		return string(text), err
+		return c.text()
 	case 0:
-		return "", c.malformed()
+		return nil, c.malformed()
 	default:
-		return "", counter.Errorf(counter.InvalidRequest, "%s is %s; send a string", shorten(param), kindWord(kind)).WithParam(param)
+		return nil, counter.Errorf(counter.InvalidRequest, "%s is %s; send a string", shorten(param), kindWord(kind)).WithParam(param)
 	}
 }
 
@@ -149,8 +158,11 @@ func (c *call) number() (int64, *counter.Error) {
 
 // counters reads {"key": value, ...} in the caller's order.
 func (c *call) counters(param string) ([]counter.Counter, *counter.Error) {
-	list := make([]counter.Counter, 0, 4)
-	err := c.members(param, shorten(param), func(name []byte) *counter.Error {
+	list := c.room
+	if cap(list) == 0 {
+		list = make([]counter.Counter, 0, 4)
+	}
+	err := c.members(param, "", func(name []byte) *counter.Error {
 		key := string(name)
 		value, err := c.number()
 		if err != nil {
@@ -159,7 +171,8 @@ func (c *call) counters(param string) ([]counter.Counter, *counter.Error) {
 		list = append(list, counter.Counter{Key: key, Value: value})
 		return nil
 	})
-	return list, err
+	c.room = list[len(list):]
+	return list[:len(list):len(list)], err
 }
 
 // words reads ["a", "b", ...].
