@@ -28,5 +28,5 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
 # Simulations are not parallel: time stands still while anything runs.
-GOMAXPROCS=1 exec go test -tags jepsen ./internal/sim -count 1 -timeout 0 -run '^TestSimulation$' \
+GOMAXPROCS=1 exec go test -tags jepsen ./internal/sim -v -count 1 -timeout 0 -run '^TestSimulation$' \
   -sim.time "$time" -sim.seed "$seed" -sim.seeds "$seeds" -sim.out "$out"
