@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +55,7 @@ Pages from localhost may call the nodes from a browser.`,
 			return usagef("--rate must be more than 0 and at most 10000, --http-port 0 to 65533")
 		}
 		addProcessors()
+		signal.Ignore(syscall.SIGPIPE) // else a reader that goes ends the process before its files are removed
 		show := demo.RunScreen
 		if d.noKeys || !isTerminal(p.Stdin) || !isTerminal(p.Stdout) {
 			show = demo.RunPlain

@@ -21,10 +21,14 @@ func main() {
 	os.Exit(code)
 }
 
-// endOnSignal returns a context that ends at the first SIGINT or SIGTERM. The
-// second one ends the process as if nobody had asked for the first.
+// endOnSignal returns a context that ends at the first SIGINT or SIGTERM, or with
+// the terminal. The second one ends the process as if nobody had asked for the first.
 func endOnSignal() (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }

@@ -248,7 +248,7 @@ func TestNodeThatEndsItselfEndsTheDemo(t *testing.T) {
 	f.cluster.nodeFailed(m, m.network, disk)
 	var out bytes.Buffer
 	o := Options{In: strings.NewReader(""), Out: &out}
-	if err := o.converse(t.Context(), f.control, &lines{out: &out}); !errors.Is(err, disk) || !strings.Contains(err.Error(), "n2") {
+	if err := o.converse(t.Context(), f.control, newLines(&out)); !errors.Is(err, disk) || !strings.Contains(err.Error(), "n2") {
 		t.Errorf("got %v", err)
 	}
 	// A node that was killed may complain.

@@ -30,11 +30,11 @@ type Options struct {
 const statusInterval = 5 * time.Second
 
 // RunPlain shows the demo as lines, and takes lines: see commandHelp. It ends
-// with the line "quit", after Options.Duration, or when ctx does; not when the
-// lines end. The error is not nil if the cluster did not show what it had
+// with the line "quit", after Options.Duration, when ctx does, or when Out takes
+// no more; not when the lines end. The error is not nil if the cluster did not show what it had
 // acknowledged.
 func RunPlain(ctx context.Context, o Options) (err error) {
-	out := &lines{out: o.Out}
+	out := newLines(o.Out)
 	o.Say = out.say
 	out.print("Starting three nodes in this process...")
 	cluster, writers, err := o.open(ctx)
@@ -90,6 +90,8 @@ func (o *Options) converse(ctx context.Context, c *control, out *lines) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-out.broken:
+			return nil // nobody reads any more, so nobody wants it to go on
 		case err := <-c.cluster.Failed():
 			return err
 		case <-ticker.C:
@@ -134,14 +136,24 @@ func readLines(ctx context.Context, in io.Reader) <-chan string {
 
 // lines writes whole lines, by several goroutines.
 type lines struct {
+	broken chan struct{} // closed when a line could not be written; none is from then on
+
 	mu  sync.Mutex
-	out io.Writer
+	out io.Writer // nil when broken
 }
+
+func newLines(out io.Writer) *lines { return &lines{out: out, broken: make(chan struct{})} }
 
 func (l *lines) print(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintln(l.out, text)
+	if l.out == nil {
+		return
+	}
+	if _, err := fmt.Fprintln(l.out, text); err != nil {
+		l.out = nil
+		close(l.broken)
+	}
 }
 
 func (l *lines) say(text string) { l.print(time.Now().Format("15:04:05.00") + "  " + text) }
