@@ -3,6 +3,7 @@ package memdisk_test
 import (
 	"io"
 	"testing"
+	"testing/synctest"
 
 	"github.com/hashicorp/raft"
 
@@ -25,19 +26,20 @@ func TestKill(t *testing.T) {
 
 // A power loss in the middle of a write leaves the first half of it.
 func TestTornWrite(t *testing.T) {
-	disk := memdisk.New()
-	before := disk.Open()
-	must(t, before.Log.StoreLogs(logs(1, 1)))
-	disk.Inject(storage.OpStoreLogs, memdisk.Fault{Torn: true, Hang: true, Times: 1})
-	returned := make(chan error)
-	go func() { returned <- before.Log.StoreLogs(logs(2, 6)) }()
-	for disk.Calls(storage.OpStoreLogs) < 2 || lastIndex(t, before) < 3 {
-	}
-	disk.Crash()
-	must(t, <-returned)
-	if got := lastIndex(t, disk.Open()); got != 3 {
-		t.Errorf("the log ends at %d", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		disk := memdisk.New()
+		before := disk.Open()
+		must(t, before.Log.StoreLogs(logs(1, 1)))
+		disk.Inject(storage.OpStoreLogs, memdisk.Fault{Torn: true, Hang: true, Times: 1})
+		returned := make(chan error)
+		go func() { returned <- before.Log.StoreLogs(logs(2, 6)) }()
+		synctest.Wait()
+		disk.Crash()
+		must(t, <-returned)
+		if got := lastIndex(t, disk.Open()); got != 3 {
+			t.Errorf("the log ends at %d", got)
+		}
+	})
 }
 
 func TestCorruptLog(t *testing.T) {
