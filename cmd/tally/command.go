@@ -72,7 +72,7 @@ func newCommand(p *program) *cobra.Command {
 	add(toolsGroup, p.demoCommand(), p.benchCommand(), p.tokenCommand(), p.versionCommand())
 	root.SetCompletionCommandGroupID(toolsGroup)
 	root.SetHelpCommandGroupID(toolsGroup)
-	addStandardExamples(root)
+	p.adaptStandardCommands(root)
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + exitCodes + "{{end}}")
 	return root
 }
@@ -88,14 +88,20 @@ func (p *program) root(c *cobra.Command, args []string) error {
 	return usagef("%s\nAll commands: tally --help", text)
 }
 
-// addStandardExamples gives the commands that come with the library what ours have.
-func addStandardExamples(root *cobra.Command) {
+// adaptStandardCommands gives the commands that come with the library what ours have.
+func (p *program) adaptStandardCommands(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "help":
 			c.Example = "  tally help watch"
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if found, _, _ := root.Find(args); found == root && len(args) > 0 {
+					return p.root(root, args)
+				}
+				return nil
+			}
 		case "completion":
 			c.Example = "  # In this shell, and in those to come\n  source <(tally completion bash)\n  tally completion bash > /etc/bash_completion.d/tally"
 			for _, shell := range c.Commands() {
