@@ -223,9 +223,6 @@ func (c *Cluster) WaitFor(what string, condition func() bool) {
 // Cut stops everything from one node to another; the other direction stays.
 func (c *Cluster) Cut(from, to *Node) { c.network.Cut(from.host(), to.host()) }
 
-// Mend ends a Cut.
-func (c *Cluster) Mend(from, to *Node) { c.network.Heal(from.host(), to.host()) }
-
 // Delay sets how long everything takes from one node to another.
 func (c *Cluster) Delay(from, to *Node, d time.Duration) { c.network.Delay(from.host(), to.host(), d) }
 
