@@ -61,7 +61,7 @@ func encoded(t *testing.T, path string) (values [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	err = db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket([]byte("logs")).ForEach(func(_, value []byte) error {
 			values = append(values, bytes.Clone(value))

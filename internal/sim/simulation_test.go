@@ -51,7 +51,7 @@ func save(t *testing.T, r *sim.Report) string {
 	if out == "" {
 		out = os.TempDir()
 	}
-	dir, err := os.MkdirTemp(out, fmt.Sprintf("tally-sim-%d-", r.Plan.Seed))
+	dir, err := os.MkdirTemp(out, fmt.Sprintf("tally-sim-%d-", r.Plan.Seed)) //nolint:usetesting // it must outlive the test
 	if err == nil {
 		err = r.Save(dir)
 	}

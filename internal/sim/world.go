@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -287,8 +286,4 @@ func (w *world) unready() string {
 // dial is how clients reach nodes.
 func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	return w.cluster.Network().Host(clientHost).Dial(ctx, address)
-}
-
-func (w *world) describe() string {
-	return fmt.Sprintf("%d nodes, %s", w.plan.Nodes, strings.Join(w.plan.Workloads, " "))
 }
