@@ -83,7 +83,7 @@ func (p *program) root(c *cobra.Command, args []string) error {
 	}
 	text := fmt.Sprintf("there is no command %q", args[0])
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		text += fmt.Sprintf("; did you mean %q?", near[0])
+		text += fmt.Sprintf("; did you mean \"%s\"?", strings.Join(near, `" or "`))
 	}
 	return usagef("%s\nAll commands: tally --help", text)
 }
