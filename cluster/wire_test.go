@@ -159,3 +159,23 @@ func FuzzDecodeReply(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkReply(b *testing.B) {
+	result := counter.Result{Revision: 123456, Outcomes: []counter.Outcome{{Group: "group:0000001", Counters: []counter.Counter{{Key: "likes", Value: 42}}}}}
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		buffer := make([]byte, 0, 256)
+		for b.Loop() {
+			buffer = appendResult(buffer[:0], &result)
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		encoded := appendResult(nil, &result)
+		for b.Loop() {
+			if _, _, err := decodeReply(encoded); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -256,6 +256,48 @@ func BenchmarkDecodeCommand(b *testing.B) {
 	}
 }
 
+func BenchmarkAppendCommand(b *testing.B) {
+	command := mutation(increase("group:0000001", by("counter01", 1)))
+	buffer := make([]byte, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		buffer = command.Append(buffer[:0])
+	}
+}
+
+// BenchmarkApplyWithKeys applies batches of 64 increases under idempotency keys:
+// each key for the first time, in a table that is small, or for the second.
+func BenchmarkApplyWithKeys(b *testing.B) {
+	for _, replayed := range []bool{false, true} {
+		b.Run(map[bool]string{false: "first", true: "replayed"}[replayed], func(b *testing.B) {
+			n := newNode(b, fsm.Config{})
+			r := rand.New(rand.NewPCG(1, 2))
+			batch := func() []*raft.Log {
+				entries := make([]*raft.Log, 64)
+				for i := range entries {
+					entries[i] = n.entry(keyed(honestKey(r, n.time, i)))
+				}
+				return entries
+			}
+			entries := batch()
+			n.ApplyBatch(entries)
+			b.ReportAllocs()
+			for b.Loop() {
+				if replayed {
+					for _, entry := range entries {
+						entry.Index += uint64(len(entries))
+					}
+				} else {
+					b.StopTimer()
+					entries = batch()
+					b.StartTimer()
+				}
+				n.ApplyBatch(entries)
+			}
+		})
+	}
+}
+
 // remember fills the idempotency table, with keys of clients whose clocks are
 // up to 60 s off, at the rate at which a full table holds 10 minutes.
 func remember(b *testing.B, n *node, key func(r *rand.Rand, timeMs int64, i int) string) {

@@ -77,6 +77,16 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
+// BenchmarkEncodeEvents is what all watchers of one change cost together, before
+// it is sent to each.
+func BenchmarkEncodeEvents(b *testing.B) {
+	events := []counter.Event{{Revision: 123456, Kind: counter.Increase, Group: "group:0000001", Key: "likes", Value: 42, Delta: 1, User: "ann", TimeMs: 1795390019414}}
+	b.ReportAllocs()
+	for b.Loop() {
+		httpapi.EncodeEvents(events)
+	}
+}
+
 // BenchmarkServer is the same over loopback connections, one for each goroutine,
 // with a client that costs as little as one can.
 func BenchmarkServer(b *testing.B) {
