@@ -27,9 +27,9 @@ const (
 	commitBytes = 32 << 10
 )
 
-// boltLog is a log in one bolt file, which is raft-boltdb's to the byte. Half
-// of what the library's own store needs of a processor for a batch goes into
-// the encoding of its entries, and into pages that it leaves half full.
+// boltLog is a log in one bolt file, which is raft-boltdb's to the byte. A
+// third of what the library's own store needs of a processor for a large batch
+// goes into the encoding of its entries; and it leaves its pages half full.
 type boltLog struct {
 	db *bbolt.DB
 	// scratch holds the entries of a batch until the transaction ends. It
