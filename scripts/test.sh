@@ -126,7 +126,16 @@ check_simulation() { scripts/sim.sh --time "$simulation_time"; }
 
 check_faults() {
   [ "$(uname)" = Linux ] || { reason="real faults need Linux"; return "$skip"; }
-  scripts/jepsen-lite.sh --time "$faults_time" --seed "$(date +%Y%m%d)"
+  # A run of which nobody knows whether the cluster did right, because a fault was
+  # not felt or a busy machine answered too little, is no pass: another is made.
+  local seed code
+  seed=$(date +%Y%m%d)
+  for seed in "$seed" "$((seed + 1))" "$((seed + 2))"; do
+    scripts/jepsen-lite.sh --time "$faults_time" --seed "$seed"
+    code=$?
+    [ $code -eq 2 ] || return $code
+  done
+  return $code
 }
 
 check_sdk_js() {

@@ -21,6 +21,10 @@ var (
 	simOut   = flag.String("sim.out", "", "`folder` for runs that are not valid; the default is one for temporary files")
 )
 
+// attemptsMore is how often a seed is run again of which nobody knows whether
+// the cluster did right.
+const attemptsMore = 2
+
 // TestSimulation runs one seed after the other.
 func TestSimulation(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // a cluster is small, and makes much garbage
@@ -29,6 +33,12 @@ func TestSimulation(t *testing.T) {
 	for seed := *simSeed; !enough(total.Seeds, start); seed++ {
 		fmt.Printf("seed %d\n", seed) // a panic must tell whose it is
 		report := sim.Run(t, sim.NewPlan(seed), sim.Planted{})
+		// The seed decides what is done, not when each goroutine runs: a fault that
+		// was not felt may be felt the next time. A violation is one the first time.
+		for again := 0; report.Outcome() == checker.Unknown && again < attemptsMore; again++ {
+			fmt.Printf("%sonce more\n", report)
+			report = sim.Run(t, sim.NewPlan(seed), sim.Planted{})
+		}
 		total.Add(report)
 		if report.Outcome() != checker.Valid {
 			t.Errorf("%s%s", report, save(t, report))
