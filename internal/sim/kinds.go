@@ -603,7 +603,9 @@ func memberKinds() []kind {
 		}},
 		{name: "member-lost-disk", touches: members | processes | leaders, inject: loseDisk},
 		{name: "hand-over", touches: leaders, inject: handOver},
-		{name: "snapshot-install", touches: processes, inject: installSnapshot, possible: func(p Plan) bool { return p.ShortLogs }},
+		// A node is away until the others have gone on, so they must be able to: with
+		// their leader cut off until they have another, each would wait for the other.
+		{name: "snapshot-install", touches: processes | leaders, inject: installSnapshot, possible: func(p Plan) bool { return p.ShortLogs }},
 	}
 }
 
