@@ -605,7 +605,7 @@ func memberKinds() []kind {
 		{name: "hand-over", touches: leaders, inject: handOver},
 		// A node is away until the others have gone on, so they must be able to: with
 		// their leader cut off until they have another, each would wait for the other.
-		{name: "snapshot-install", touches: processes | leaders, inject: installSnapshot, possible: func(p Plan) bool { return p.ShortLogs }},
+		{name: "snapshot-install", touches: processes | network | leaders, inject: installSnapshot, possible: func(p Plan) bool { return p.ShortLogs }},
 	}
 }
 
