@@ -24,7 +24,7 @@ func diskKinds() []Kind {
 		{Name: "power-cut-one", Does: "one machine loses power: what was not synced is gone", Inject: func(i *Injection) error {
 			return powerCut(i, i.Some(1))
 		}},
-		{Name: "power-cut-leader", Does: "the leader's machine loses power", Inject: powerCutLeader},
+		{Name: "power-cut-leader", Does: "the leader's machine loses power", Touches: Leader, Inject: powerCutLeader},
 		{Name: "power-cut-all", Does: "all machines lose power at once", Inject: func(i *Injection) error {
 			return powerCut(i, i.Cluster.Machines())
 		}},
@@ -33,7 +33,7 @@ func diskKinds() []Kind {
 		{Name: "disk-full", Does: "one disk has no room left", Inject: diskFull},
 	}
 	for k := range kinds {
-		kinds[k].Touches = Processes
+		kinds[k].Touches |= Processes
 		kinds[k].Needs = []proc.Capability{proc.Disks}
 	}
 	return kinds

@@ -16,7 +16,7 @@ func networkKinds() []Kind {
 	filter := []proc.Capability{proc.Namespaces}
 	kinds := []Kind{
 		{Name: "partition-halves", Does: "two sides that do not reach each other", Smallest: 3, Inject: partitionHalves},
-		{Name: "partition-leader", Does: "the leader is alone until another one leads, and longer", Smallest: 3, Inject: partitionLeader},
+		{Name: "partition-leader", Does: "the leader is alone until another one leads, and longer", Smallest: 3, Touches: Leader, Inject: partitionLeader},
 		{Name: "partition-bridge", Does: "two sides that do not reach each other, and one node that reaches both", Smallest: 3, Inject: partitionBridge},
 		{Name: "partition-majorities-ring", Does: "every node reaches a majority, each another one", Smallest: 5, Inject: partitionRing},
 		{Name: "partition-one-way", Does: "one node hears nobody, or nobody hears it", Smallest: 2, Inject: partitionOneWay},
@@ -29,7 +29,7 @@ func networkKinds() []Kind {
 		}})
 	}
 	for k := range kinds {
-		kinds[k].Touches = Network
+		kinds[k].Touches |= Network
 	}
 	return kinds
 }

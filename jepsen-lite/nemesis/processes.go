@@ -15,8 +15,8 @@ func processKinds() []Kind {
 	var kinds []Kind
 	for _, who := range victims {
 		kinds = append(kinds,
-			Kind{Name: "kill-" + who.name, Does: "SIGKILL " + who.does, Touches: Processes, Inject: func(i *Injection) error { return kill(i, who) }},
-			Kind{Name: "pause-" + who.name, Does: "SIGSTOP " + who.does + ", longer than a lease", Touches: Processes, Inject: func(i *Injection) error { return pause(i, who) }},
+			Kind{Name: "kill-" + who.name, Does: "SIGKILL " + who.does, Touches: who.touches(), Inject: func(i *Injection) error { return kill(i, who) }},
+			Kind{Name: "pause-" + who.name, Does: "SIGSTOP " + who.does + ", longer than a lease", Touches: who.touches(), Inject: func(i *Injection) error { return pause(i, who) }},
 		)
 	}
 	return append(kinds,
@@ -30,6 +30,15 @@ type victim struct {
 	name, does string
 	leader     bool // the one who leads now
 	count      func(*Injection) int
+}
+
+// touches adds the leader where another one is waited for: of three nodes, two
+// such faults at once could hit one each, and nobody would be left to lead.
+func (v victim) touches() Touch {
+	if v.leader {
+		return Processes | Leader
+	}
+	return Processes
 }
 
 var victims = []victim{
