@@ -21,13 +21,21 @@ var (
 	simOut   = flag.String("sim.out", "", "`folder` for runs that are not valid; the default is one for temporary files")
 )
 
+// memoryLimitBytes is where the collector begins whatever the percentage says.
+const memoryLimitBytes = 1 << 30
+
 // attemptsMore is how often a seed is run again of which nobody knows whether
 // the cluster did right.
 const attemptsMore = 2
 
 // TestSimulation runs one seed after the other.
 func TestSimulation(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(800)) // a cluster is small, and makes much garbage
+	// A cluster is small, and makes much garbage. The limit is needed because of it:
+	// pools of what has been closed outlive two collections and hold the cluster,
+	// so that by the percentage alone each collection would begin later than the
+	// one before, until no memory is left.
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimitBytes))
 	var total sim.Total
 	start, busy := time.Now(), processorTime(t)
 	for seed := *simSeed; !enough(total.Seeds, start); seed++ {
