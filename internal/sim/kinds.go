@@ -291,7 +291,7 @@ func networkKinds() []kind {
 			n := f.apart(1)[0]
 			return cut(f, []*clustertest.Node{n}, bothWays([]*clustertest.Node{n}, f.others(n)))
 		}},
-		{name: "isolate-majority", inject: func(f *fault) error {
+		{name: "isolate-majority", touches: members, inject: func(f *fault) error {
 			side := f.some(len(f.world.nodes())/2 + 1)
 			return cut(f, side, bothWays(side, f.others(side...)))
 		}},
