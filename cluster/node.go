@@ -277,9 +277,7 @@ func (n *Node) Close(ctx context.Context) error {
 	n.handOver(ctx)
 
 	n.end()
-	err := n.stopRaft(ctx)
-	close(n.stopped)
-	err = errors.Join(err, n.port.Close())
+	err := n.stopRaft()
 
 	n.spawnMu.Lock()
 	n.closed = true
@@ -313,20 +311,45 @@ func (n *Node) handOver(ctx context.Context) {
 // they take to the successor, but of what is cut off nobody knows the outcome.
 const lingering = 100 * time.Millisecond
 
-// stopTimeout is how long Raft may take to end after ctx has ended.
-const stopTimeout = 2 * time.Second
+// How long Raft may take to end: with its connections, and when they are gone.
+// An exchange with a node that does not answer would take up to the peer port's
+// time-out, and those with it come one after the other.
+const (
+	partingTimeout = 100 * time.Millisecond
+	stopTimeout    = 2 * time.Second
+)
 
-// stopRaft ends Raft. The library can hang here (a replicator that waits for a
-// dead peer, a storage call in a hung disk), so the wait is bounded.
-func (n *Node) stopRaft(ctx context.Context) error {
-	ended := make(chan error, 1)
-	go func() { ended <- n.raft.Shutdown().Error() }()
-	timer := time.NewTimer(stopTimeout)
+// stopRaft ends Raft, and then the connections, or both together when Raft waits
+// for somebody at the other end of one. A storage call in a hung disk can keep
+// the library from ending, so the wait is bounded.
+func (n *Node) stopRaft() error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = n.raft.Shutdown().Error() // always nil in v1.7.3
+	}()
+	if closedWithin(ended, partingTimeout) {
+		close(n.stopped)
+		return n.port.Close()
+	}
+	portClosed := make(chan error, 1)
+	go func() { portClosed <- n.port.Close() }()
+	var err error
+	if !closedWithin(ended, stopTimeout) {
+		err = errors.New("Raft did not end in time")
+	}
+	close(n.stopped)
+	return errors.Join(err, <-portClosed)
+}
+
+// closedWithin waits until the channel is closed, and reports false if it is not in time.
+func closedWithin(c <-chan struct{}, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case err := <-ended:
-		return err
+	case <-c:
+		return true
 	case <-timer.C:
-		return errors.New("Raft did not end in time")
+		return false
 	}
 }

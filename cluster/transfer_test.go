@@ -103,3 +103,23 @@ func TestCleanStopDoesNotWaitForASuccessorThatIsGone(t *testing.T) {
 		}
 	})
 }
+
+// A leader has an exchange under way with a node that does not answer, and one
+// after the other waits for its time-out. A clean stop waits for none of them.
+func TestCleanStopDoesNotWaitForANodeThatDoesNotAnswer(t *testing.T) {
+	for since := time.Duration(0); since < 3*time.Second; since += 300 * time.Millisecond {
+		clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+			leader := c.WaitLeader()
+			c.WaitAgree()
+			c.Isolate(c.Others(leader)[0])
+			time.Sleep(since)
+			start := time.Now()
+			if err := leader.Close(); err != nil {
+				t.Errorf("%v after the cut: %v", since, err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("%v after the cut stopping took %v", since, took)
+			}
+		})
+	}
+}
