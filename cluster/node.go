@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type Config struct {
 	TrailingLogs       uint64
 	DiskReserveBytes   uint64 // 0: the free space is not watched
 	ProposalsMax       int
+	AppendEntriesMax   int // 0: the best for throughput
 	Limits             Limits
 
 	// Clock is this node's wall clock; commands are stamped with the median of the voters'.
@@ -187,7 +189,7 @@ func (n *Node) openRaft() (err error) {
 	config.SnapshotInterval = n.config.SnapshotInterval
 	config.SnapshotThreshold = n.config.SnapshotThreshold
 	config.TrailingLogs = n.config.TrailingLogs
-	config.MaxAppendEntries = appendEntriesMax
+	config.MaxAppendEntries = cmp.Or(n.config.AppendEntriesMax, appendEntriesMax)
 	config.BatchApplyCh = true
 	config.NoLegacyTelemetry = true
 	config.ShutdownOnRemove = false // a removed node goes on saying that it was removed

@@ -150,6 +150,10 @@ type Config struct {
 	Observe func(*fsm.Machine) raft.FSM
 	// Between is put between the parts of the node. Empty, but in tests.
 	Between Between
+	// AppendEntriesMax is how many log entries are written, sent and applied together
+	// at most, up to 1024; 0, but in tests, is what is best under load: each
+	// message to a follower, also an empty one, takes memory for so many.
+	AppendEntriesMax int
 	// Network, OpenStorage and Clock are the world the node lives in: nil means
 	// TCP, the files in DataDir, and the machine's clock. Tests bring their own.
 	Network     peer.Network

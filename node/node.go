@@ -159,6 +159,7 @@ func (n *Node) clusterConfig() cluster.Config {
 		TrailingLogs:       n.config.TrailingLogs,
 		DiskReserveBytes:   n.config.DiskReserveBytes,
 		ProposalsMax:       n.config.ProposalsMax,
+		AppendEntriesMax:   n.config.AppendEntriesMax,
 		Limits:             n.limits.ofCluster(),
 		Clock:              n.config.Clock,
 		Fatal:              n.config.Fatal,

@@ -11,6 +11,9 @@ const (
 	// follower lags behind, and what waits to be applied, is read from there. It
 	// must exceed what the leader sends at once several times.
 	logCacheEntriesMax = 4096
+	// logCacheStart is the share of the entries that there is room for at first: the
+	// ring doubles from there, so that a node owns no memory for what it never had.
+	logCacheStart = 64
 	// logCacheBytesMax bounds their data, because a single batch can have a
 	// megabyte. Who asks for older entries waits for the file, some microseconds
 	// an entry; a full cache costs its size in every node, for good.
@@ -21,11 +24,12 @@ const (
 // is bounded in bytes, and it copies entries: the leader's are parts of its
 // futures, so keeping those would keep every result as well.
 type logCache struct {
-	inner    raft.LogStore
-	bytesMax int
+	inner      raft.LogStore
+	entriesMax int
+	bytesMax   int
 
 	mu     sync.RWMutex
-	ring   []raft.Log // the entry with index i is at i modulo the length
+	ring   []raft.Log // the entry with index i is at i modulo the length, which grows up to entriesMax
 	oldest uint64     // the cached entries are those from oldest up to,
 	next   uint64     // but without, next
 	bytes  int        // of their data
@@ -37,7 +41,7 @@ var (
 )
 
 func newLogCache(inner raft.LogStore, entriesMax, bytesMax int) *logCache {
-	return &logCache{inner: inner, bytesMax: bytesMax, ring: make([]raft.Log, entriesMax)}
+	return &logCache{inner: inner, entriesMax: entriesMax, bytesMax: bytesMax, ring: make([]raft.Log, max(1, entriesMax/logCacheStart))}
 }
 
 func (c *logCache) at(index uint64) *raft.Log { return &c.ring[index%uint64(len(c.ring))] }
@@ -82,8 +86,8 @@ func (c *logCache) StoreLogs(entries []*raft.Log) error {
 			c.clearLocked()
 			c.oldest = entry.Index
 		}
-		for c.next-c.oldest == uint64(len(c.ring)) && c.oldest < c.next {
-			c.dropOldestLocked()
+		if c.next-c.oldest == uint64(len(c.ring)) {
+			c.makeRoomLocked()
 		}
 		*c.at(entry.Index) = *entry
 		c.next = entry.Index + 1
@@ -105,6 +109,19 @@ func (c *logCache) DeleteRange(minimum, maximum uint64) error {
 	}
 	c.mu.Unlock()
 	return c.inner.DeleteRange(minimum, maximum)
+}
+
+// makeRoomLocked makes room for one entry in a full ring.
+func (c *logCache) makeRoomLocked() {
+	if len(c.ring) == c.entriesMax {
+		c.dropOldestLocked()
+		return
+	}
+	old := c.ring
+	c.ring = make([]raft.Log, min(2*len(old), c.entriesMax))
+	for index := c.oldest; index < c.next; index++ {
+		*c.at(index) = old[index%uint64(len(old))]
+	}
 }
 
 func (c *logCache) dropOldestLocked() {

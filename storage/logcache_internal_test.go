@@ -56,6 +56,9 @@ func TestLogCacheAnswersAsTheLog(t *testing.T) {
 						t.Fatalf("entry %d: got %+v, %v; want %+v, %v", index, got, gotErr, want, wantErr)
 					}
 				}
+				if len(cache.ring) > entriesMax {
+					t.Fatalf("there is room for %d entries, allowed are %d", len(cache.ring), entriesMax)
+				}
 				held := 0
 				for i := range cache.ring {
 					held += dataBytes(&cache.ring[i])

@@ -158,7 +158,7 @@ func TestSampleConfiguration(t *testing.T) {
 func TestEveryFieldHasAFlag(t *testing.T) {
 	process := map[string]bool{
 		"Logger": true, "Metrics": true, "Fatal": true, "Version": true,
-		"Observe": true, "Between": true, "Network": true, "OpenStorage": true, "Clock": true,
+		"Observe": true, "Between": true, "AppendEntriesMax": true, "Network": true, "OpenStorage": true, "Clock": true,
 	}
 	known := map[string]bool{}
 	s := defaultSettings()

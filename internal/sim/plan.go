@@ -67,6 +67,8 @@ func NewPlan(seed uint64) Plan {
 func (p Plan) configure(config *node.Config) {
 	config.CommitTimeout = p.CommitTimeout
 	config.WatchEventsMax = 200
+	config.ProposalsMax = 256
+	config.AppendEntriesMax = 16 // so a node that was away takes several messages to catch up
 	if p.ShortLogs {
 		config.SnapshotInterval = 2 * time.Second
 		config.SnapshotThreshold = 30
