@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -32,6 +33,7 @@ type ServerConfig struct {
 type Server struct {
 	http     *http.Server
 	listener net.Listener
+	silent   sync.Map      // of net.Conn: no whole request has come on them yet
 	done     chan struct{} // closed when accepting has ended
 	err      error         // why it ended, nil if it was told to; read after done
 }
@@ -41,18 +43,16 @@ func Open(config ServerConfig) *Server {
 	if config.Logger == nil {
 		config.Logger = hclog.NewNullLogger()
 	}
-	s := &Server{
-		http: &http.Server{
-			Handler:           config.Handler,
-			ReadHeaderTimeout: headerTimeout,
-			ReadTimeout:       readTimeout,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    headerBytesMax,
-			ConnContext:       withPacer,
-			ErrorLog:          config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
-		},
-		listener: config.Listener,
-		done:     make(chan struct{}),
+	s := &Server{listener: config.Listener, done: make(chan struct{})}
+	s.http = &http.Server{
+		Handler:           config.Handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytesMax,
+		ConnContext:       withPacer,
+		ConnState:         s.noteState,
+		ErrorLog:          config.Logger.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 	}
 	go s.serve()
 	return s
@@ -81,8 +81,30 @@ func (s *Server) Err() error {
 // Shutdown stops accepting, waits until every request is answered or ctx ends,
 // and closes all connections. It returns ctx's error if requests were cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
+	var silent sync.WaitGroup
+	silent.Go(s.closeSilent)
 	err := s.http.Shutdown(ctx)
-	return errors.Join(err, s.Close())
+	err = errors.Join(err, s.Close())
+	silent.Wait()
+	return err
+}
+
+func (s *Server) noteState(c net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		s.silent.Store(c, nil)
+		return
+	}
+	s.silent.Delete(c)
+}
+
+// closeSilent closes, once no more are accepted, the connections on which nothing
+// was asked. net/http would not answer them either, and waits for each until it
+// is 5 s old; clients open connections in advance that they never use.
+func (s *Server) closeSilent() {
+	<-s.done
+	for c := range s.silent.Range {
+		_ = c.(net.Conn).Close()
+	}
 }
 
 // Close stops at once: requests in flight are cut off.

@@ -118,6 +118,24 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 }
 
+// TestShutdownDoesNotWaitForSilentConnections: clients open some in advance that
+// they may never use.
+func TestShutdownDoesNotWaitForSilentConnections(t *testing.T) {
+	server, _ := openServer(t)
+	silent, used := dial(t, server), dial(t, server)
+	defer silent.Close()
+	defer used.Close()
+	send(t, used, "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n")
+	readResponse(t, used) // the silent one was accepted before it
+	began := time.Now()
+	if err := server.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+}
+
 // TestRefusedBodiesAreNotWaitedFor: the answer comes before the body does.
 func TestRefusedBodiesAreNotWaitedFor(t *testing.T) {
 	server, _ := openServer(t)
