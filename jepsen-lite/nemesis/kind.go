@@ -33,7 +33,7 @@ const (
 	Processes Touch = 1 // and their disks
 	Network   Touch = 2
 	Clocks    Touch = 4
-	Members   Touch = 8
+	Members   Touch = 8  // and that there is a majority of them to let others in
 	Leader    Touch = 16 // who leads is asked for, and not only changed in passing
 )
 

@@ -66,6 +66,30 @@ func TestTogetherOnlyWhatTouchesDifferentThings(t *testing.T) {
 	}
 }
 
+// Each would wait for what the other one keeps from happening.
+func TestNeverTogether(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"partition-halves", "member-replace"}, {"partition-halves", "member-lost-disk"}, {"partition-majorities-ring", "member-replace"},
+		{"partition-leader", "kill-leader"}, {"partition-leader", "snapshot-install"},
+	} {
+		first, second := kindOf(t, pair[0]), kindOf(t, pair[1])
+		o := newOrder([]Kind{first, second}, 1, 1)
+		if len(o.partners(first)) > 0 || len(o.partners(second)) > 0 {
+			t.Errorf("%s and %s may come together", first.Name, second.Name)
+		}
+	}
+}
+
+func kindOf(t *testing.T, name string) Kind {
+	t.Helper()
+	kinds := Kinds()
+	at := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if at < 0 {
+		t.Fatalf("there is no kind %s", name)
+	}
+	return kinds[at]
+}
+
 func TestKindsSayWhatTheyAre(t *testing.T) {
 	var names []string
 	for _, k := range Kinds() {
