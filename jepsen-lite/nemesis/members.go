@@ -50,13 +50,55 @@ func replaceMember(i *Injection) error {
 // for instance, has changed nothing.
 func removeMember(i *Injection, m *proc.Machine, id string) error {
 	rest := i.others([]*proc.Machine{m})
-	return i.Await(id+" is removed", func() (bool, error) {
-		through := rest[i.Rand.IntN(len(rest))]
-		askErr := through.RemoveNode(i.Context, id)
-		view, viewErr := through.View(i.Context)
-		_, present := member(view, id)
-		return viewErr == nil && len(view.Members) > 0 && !present, errors.Join(askErr, viewErr)
+	return i.awaitMembers(id+" is removed", func(view counter.Cluster) (bool, error) {
+		if _, present := member(view, id); !present && len(view.Members) > 0 {
+			return true, nil
+		}
+		return false, rest[i.Rand.IntN(len(rest))].RemoveNode(i.Context, id)
 	})
+}
+
+// awaitMembers waits until the members are as ok wants them, and will stay so:
+// the change is committed. The view is the leader's, and empty while nobody leads.
+func (i *Injection) awaitMembers(what string, ok func(view counter.Cluster) (bool, error)) error {
+	var s settling
+	return i.Await(what, func() (bool, error) {
+		var view counter.Cluster
+		var viewErr error
+		if leader, found := i.Cluster.FindLeader(i.Context); found {
+			view, viewErr = leader.Machine.View(i.Context)
+		}
+		shown, err := ok(view)
+		return s.settled(view, shown), errors.Join(err, viewErr, fmt.Errorf("members: %v", view.Members))
+	})
+}
+
+// settling finds out whether what a leader shows is committed. A node shows a
+// change of the members as soon as it has it in its log, from which another
+// leader may take it away again. What a leader has in its log stays there while
+// it leads: when the log is committed up to where it ended after the change was
+// shown, the change is.
+type settling struct {
+	leader string
+	term   uint64
+	end    uint64 // of the leader's log, in a view after the first that showed the change
+}
+
+// settled takes the next view, and whether it shows the change.
+func (s *settling) settled(view counter.Cluster, shown bool) bool {
+	own, present := member(view, view.Node)
+	if !shown || !present || view.Leader == nil || view.Leader.ID != view.Node {
+		*s = settling{}
+		return false
+	}
+	if s.leader != view.Node || s.term != view.Term {
+		*s = settling{leader: view.Node, term: view.Term}
+		return false
+	}
+	if s.end == 0 {
+		s.end = own.LastIndex
+	}
+	return own.CommitIndex >= s.end
 }
 
 func member(view counter.Cluster, id string) (counter.Member, bool) {
@@ -77,11 +119,9 @@ func joinInstead(i *Injection, m *proc.Machine, old string) error {
 	if err := m.Start(); err != nil {
 		return err
 	}
-	rest := i.others([]*proc.Machine{m})
-	err := i.Await(id+" is a voter", func() (bool, error) {
-		view, err := rest[i.Rand.IntN(len(rest))].View(i.Context)
+	err := i.awaitMembers(id+" is a voter", func(view counter.Cluster) (bool, error) {
 		entry, present := member(view, id)
-		return present && entry.Voter, errors.Join(err, fmt.Errorf("members: %v", view.Members))
+		return present && entry.Voter, nil
 	})
 	if err != nil {
 		return err
