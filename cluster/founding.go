@@ -27,10 +27,16 @@ const (
 // again without changing anything is of no use.
 var ErrNotAdmitted = errors.New("this node cannot become a member")
 
+// refusalShown is how long a refusal is told after it was heard: whoever refuses a
+// member that they reach tries again several times a second.
+const refusalShown = 5 * time.Second
+
 // founding says, for people, how far a node without state has come.
 type founding struct {
-	mu   sync.Mutex
-	text string
+	mu        sync.Mutex
+	text      string
+	refusal   string // the last of a node that dialed this one
+	refusedAt time.Time
 }
 
 func (f *founding) set(format string, arguments ...any) {
@@ -39,9 +45,22 @@ func (f *founding) set(format string, arguments ...any) {
 	f.text = fmt.Sprintf(format, arguments...)
 }
 
+// noteRefusal takes what a node said that dialed this one. Those are the members
+// of a cluster in which this node had a place before it lost its disk; it may
+// know none of them by now. It is no reason to end: the cluster may be one that
+// was given up, and this node a founder of another.
+func (f *founding) noteRefusal(refused *peer.RefusedError) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refusal, f.refusedAt = refused.Error(), time.Now()
+}
+
 func (f *founding) progress() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.refusal != "" && time.Since(f.refusedAt) < refusalShown {
+		return f.refusal
+	}
 	return f.text
 }
 

@@ -134,3 +134,38 @@ func TestNodeOfAnotherClusterIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A founder has lost its disk, and all others that it knows were replaced: only
+// their successors can tell it that its place is taken, and they do.
+func TestWipedFounderHearsFromThoseItDoesNotKnow(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		n3 := c.Node("n3")
+		c.WaitAgree()
+		for _, change := range []struct{ from, to string }{{"n1", "n4"}, {"n2", "n5"}} {
+			joining(c, change.to, "n3:9101")
+			waitVoter(t, c, change.to)
+			c.WaitFor(change.from+" to be removed", func() bool { return n3.RemoveMember(change.from).OK() })
+			c.Node(change.from).Crash()
+		}
+		n3.Wipe()
+		n3.Start()
+		c.WaitFor("the remedy", func() bool {
+			ok, detail := n3.Ready("member")
+			return !ok && strings.Contains(detail, "remove n3 from the cluster, then join the node under a new ID")
+		})
+		if reply := n3.Increase(group, key, 1); reply.Code != "no_leader" || !strings.Contains(reply.Detail, "remove n3") {
+			t.Errorf("n3 answers %v", reply)
+		}
+
+		// The remedy is true.
+		if reply := c.Node("n4").RemoveMember("n3"); !reply.OK() {
+			t.Fatalf("removing n3: %v", reply)
+		}
+		joining(c, "n6", "n4:9101")
+		waitVoter(t, c, "n6")
+		c.WaitFor("an end of the refusals", func() bool {
+			_, detail := n3.Ready("member")
+			return strings.Contains(detail, "waiting for founder")
+		})
+	})
+}

@@ -150,6 +150,7 @@ func (n *Node) openPort() (err error) {
 		ListenAddr: n.config.PeerAddr,
 		Self:       n.hello,
 		Admit:      n.identity.admit,
+		Refused:    n.founding.noteRefusal,
 		Resolve:    n.resolve,
 		Logger:     n.config.Logger.Named("peer"),
 		Registerer: n.config.Registerer,

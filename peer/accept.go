@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -91,6 +92,10 @@ func (p *Port) answer(raw net.Conn) (*conn, Hello, streamKind, error) {
 	if err != nil {
 		p.note("in", raw, err)
 		_ = c.Close()
+		var refused *RefusedError
+		if p.config.Refused != nil && errors.As(err, &refused) && refused.ByRemote {
+			p.config.Refused(refused)
+		}
 		return nil, Hello{}, 0, err
 	}
 	p.remember(remote)

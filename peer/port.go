@@ -19,7 +19,7 @@ const DefaultTimeout = 2 * time.Second
 // errClosed is why nothing works after Close.
 var errClosed = errors.New("peer: the port is closed")
 
-// Config is what a Port needs. Self, Admit and Resolve are called from many
+// Config is what a Port needs. Self, Admit, Refused and Resolve are called from many
 // goroutines at once, and not before Open has returned.
 type Config struct {
 	// Network makes the connections; required.
@@ -33,6 +33,9 @@ type Config struct {
 	// whoever opened it. An error refuses it, and its text is told to both
 	// sides. Nil admits everybody. Cluster IDs were compared before.
 	Admit func(Hello) error
+	// Refused is told who dialed this node and then refused it, and why. Nil tells
+	// nobody; both sides log it anyway.
+	Refused func(*RefusedError)
 	// Resolve returns the current address of a node, so that a node that moved
 	// is found. For Raft, which knows an address from its configuration, that
 	// one is used where Resolve knows none. Nil knows none.
