@@ -47,8 +47,9 @@ fi
 
 programs=$(mktemp -d) || exit 2
 trap 'rm -rf "$programs"' EXIT
-go build -o "$programs/jepsen-lite" ./jepsen-lite || exit 2
-go build -tags jepsen -o "$programs/tallyd" ./cmd/node || exit 2
+# The report names the commit, also where GOFLAGS would leave it out.
+go build -buildvcs=auto -o "$programs/jepsen-lite" ./jepsen-lite || exit 2
+go build -buildvcs=auto -tags jepsen -o "$programs/tallyd" ./cmd/node || exit 2
 
 # The runs get signals themselves, heal, and end; the script ends after them.
 trap 'interrupted=1' INT TERM HUP

@@ -32,7 +32,7 @@ half-batch             none                                batch                
 condition-ignored      none                                register                  10
 delete-leaves-key      none                                several                   10
 node-differs           none                                counter,ticket            10
-snapshot-without-table kill-one,snapshot-install           retry,counter             20
+snapshot-without-table kill-all,kill-leader,snapshot-install retry,counter          20
 snapshot-without-group kill-one,snapshot-install           register,counter          20
 late-log               kill-all                            register,counter          20
 unsynced-log           power-cut-all                       register,counter          20
@@ -65,7 +65,7 @@ trap 'finish 130' INT TERM HUP
 trap 'finish $?' EXIT
 
 go build -buildvcs=auto -tags jepsen,planted -o "$work/tallyd" ./cmd/node
-go build -o "$work/jepsen-lite" ./jepsen-lite
+go build -buildvcs=auto -o "$work/jepsen-lite" ./jepsen-lite
 
 # play NAME SEED SECONDS FAULTS WORKLOADS FLAGS... makes one run; what jepsen-lite
 # prints goes to NAME.SEED.log. Its code is 0 for valid, 1 for invalid, 2 for unknown.
