@@ -171,8 +171,13 @@ func newNemesis(w *world) *nemesis {
 	return &nemesis{world: w, kinds: kinds, random: rand.New(rand.NewPCG(w.plan.Seed, 0x6e656d65736973))}
 }
 
-// together is the share of turns in which two faults are made at once.
-const together = 0.4
+const (
+	// together is the share of turns in which two faults are made at once.
+	together = 0.4
+	// longestRest is the longest time between two turns. With it a fault is made
+	// every other second, and sometimes right after the one before.
+	longestRest = 2 * time.Second
+)
 
 // run makes faults for the time of the plan. An error means that the cluster did
 // not come back.
@@ -191,7 +196,7 @@ func (n *nemesis) run() error {
 		if err := n.world.awaitReady(); err != nil {
 			return err
 		}
-		time.Sleep(between(n.random, 0, time.Second))
+		time.Sleep(between(n.random, 0, longestRest))
 	}
 	return nil
 }

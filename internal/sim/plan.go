@@ -26,11 +26,23 @@ type Plan struct {
 }
 
 const (
-	// durationDefault is long enough for some eighty faults.
+	// durationDefault is long enough for some ninety faults.
 	durationDefault = 3 * time.Minute
-	// rateDefault is how many requests clients send in a second.
-	rateDefault = 10
+	// rateDefault is how many requests clients send in a second. With what they
+	// send several times, and with the final readings, it is some ten.
+	rateDefault = 8.5
+	// rateLimited is the rate at which users reach the call limit.
+	rateLimited = 20
 )
+
+// commitTimeouts are the product's own, one that is usual in tests, and that of
+// the Raft library, each as often as it is here. The longer it is, the longer do
+// followers not know what is committed, which is where mistakes hide; the shorter
+// it is, the more of the processor goes into empty messages.
+func commitTimeouts() []time.Duration {
+	product, usual, library := node.Default().CommitTimeout, 20*time.Millisecond, 50*time.Millisecond
+	return []time.Duration{product, usual, usual, library, library, library, library, library}
+}
 
 // NewPlan returns the plan of a seed. Each seed has a few of the workloads only:
 // what many clients do to a few counters finds more than a little of everything.
@@ -45,16 +57,14 @@ func NewPlan(seed uint64) Plan {
 		ShortLogs:     random.IntN(2) == 0,
 		Latency:       []time.Duration{0, 200 * time.Microsecond, 2 * time.Millisecond}[random.IntN(3)],
 		SyncTime:      []time.Duration{0, time.Millisecond, 8 * time.Millisecond}[random.IntN(3)],
-		// The product's own, one that is usual in tests, and that of the Raft library.
-		// The longer it is, the longer do followers not know what is committed.
-		CommitTimeout: []time.Duration{node.Default().CommitTimeout, 20 * time.Millisecond, 50 * time.Millisecond}[random.IntN(3)],
+		CommitTimeout: commitTimeouts()[random.IntN(len(commitTimeouts()))],
 	}
 	if random.IntN(8) == 0 {
 		p.Nodes = 5
 	}
 	if random.IntN(12) == 0 {
 		// The call limit is reached only if nothing else takes the turns.
-		p.Workloads, p.Rate = []string{"limit"}, 2*rateDefault
+		p.Workloads, p.Rate = []string{"limit"}, rateLimited
 		return p
 	}
 	names := slices.DeleteFunc(workload.Names(), func(name string) bool { return name == "limit" })

@@ -34,7 +34,7 @@ func TestSimulation(t *testing.T) {
 	// pools of what has been closed outlive two collections and hold the cluster,
 	// so that by the percentage alone each collection would begin later than the
 	// one before, until no memory is left.
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimitBytes))
 	var total sim.Total
 	start, busy := time.Now(), processorTime(t)
