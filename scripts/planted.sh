@@ -16,7 +16,7 @@ plan() {
   cat <<'PLAN'
 none                   kill-leader,partition-leader        all                       20  --interval 3s
 follower-read          partition-one-way,pause-one         register,counter          10
-deposed-read           pause-leader                        register,counter          20  --clients 2
+deposed-read           pause-leader                        register,counter          20  --clients 30
 torn-read              none                                several,batch             10  --clients 2
 early-ack              partition-leader                    register,counter          15
 ok-for-nothing         none                                counter,ticket            10
