@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -43,8 +44,9 @@ const (
 	proposalAbandoned int32 = 2
 )
 
+// take reports whether the proposal is the proposer's, now or already.
 func (p *proposal) take() bool {
-	return p.state.CompareAndSwap(proposalWaiting, proposalTaken)
+	return p.state.CompareAndSwap(proposalWaiting, proposalTaken) || p.state.Load() == proposalTaken
 }
 
 func (p *proposal) hasKey() bool { return p.mutation != nil && p.mutation.IdempotencyKey != "" }
@@ -59,13 +61,20 @@ func (p *proposal) abandon() bool {
 // and proposes, so the order of stamps is the order of the log; another waits for
 // the library's answers in that order, so a batch that commits together costs
 // one wake-up of that goroutine.
+//
+// What comes while others wait for a majority is gathered to a wave, which is
+// proposed at once. Whatever the library is given with the log idle becomes one
+// write of each node's log and one message to each follower, and those cost as
+// much for one entry as for a hundred.
 type proposer struct {
-	node     *Node
-	queue    chan *proposal
-	inflight chan *proposal
-	waiting  atomic.Int64 // proposals in queue or inflight
-	bytes    atomic.Int64 // their bytes
-	holds    *holds       // attempts of an idempotency key that wait for another
+	node    *Node
+	queue   chan *proposal   // holds all that wait, so that submit never blocks
+	waves   chan []*proposal // proposed, in this order
+	landed  chan struct{}    // capacity 1: a wave is answered
+	flying  atomic.Int64     // proposals of waves that are not answered
+	waiting atomic.Int64     // proposals that are not answered, proposed or not
+	bytes   atomic.Int64     // their bytes
+	holds   *holds           // attempts of an idempotency key that wait for another
 	// limitTerm is the last term for which the limit of mutations began; run's own.
 	limitTerm uint64
 	closing   atomic.Bool // no proposal is accepted any more
@@ -77,7 +86,8 @@ func newProposer(node *Node) *proposer {
 	return &proposer{
 		node:     node,
 		queue:    make(chan *proposal, node.config.ProposalsMax),
-		inflight: make(chan *proposal, node.config.ProposalsMax),
+		waves:    make(chan []*proposal, wavesAhead),
+		landed:   make(chan struct{}, 1),
 		holds:    newHolds(),
 		transfer: transferGuard{longest: 2*node.config.ElectionTimeout + peer.DefaultTimeout},
 	}
@@ -92,14 +102,12 @@ func (q *proposer) submit(p *proposal) *counter.Error {
 		q.bytes.Add(-int64(len(p.command)))
 		return counter.Errorf(counter.Overloaded, "more than %d MiB of changes wait for the log; try again later", proposalBytesMax>>20)
 	}
-	q.waiting.Add(1)
-	select {
-	case q.queue <- p:
-		return nil
-	default:
+	if q.waiting.Add(1) > int64(q.node.config.ProposalsMax) {
 		q.forget(p)
-		return counter.Errorf(counter.Overloaded, "%d changes wait for the log; try again later", cap(q.queue))
+		return counter.Errorf(counter.Overloaded, "%d changes wait for the log; try again later", q.node.config.ProposalsMax)
 	}
+	q.queue <- p
+	return nil
 }
 
 func (q *proposer) forget(p *proposal) {
@@ -109,71 +117,116 @@ func (q *proposer) forget(p *proposal) {
 
 // run proposes what is queued until ctx ends, then refuses the rest.
 func (q *proposer) run(ctx context.Context) {
-	defer close(q.inflight)
+	defer close(q.waves)
+	var next []*proposal // the next wave so far
 	for {
+		queue := q.queue
+		if len(next) >= waveMax {
+			queue = nil
+		}
 		select {
 		case <-ctx.Done():
-			q.refuseQueued()
+			q.closing.Store(true)
+			q.refuseAll(q.gather(next, math.MaxInt))
 			return
-		case p := <-q.queue:
-			if p.take() {
-				q.propose(p)
-			} else {
-				q.forget(p)
-			}
+		case p := <-queue:
+			next = q.gather(append(next, p), waveMax)
 		case <-q.holds.wake:
-			for _, p := range q.holds.take() {
-				q.propose(p)
-			}
+			next = append(next, q.holds.take()...)
+		case <-q.landed:
+		}
+		if q.departs(int64(len(next))) {
+			q.depart(next)
+			next = nil
 		}
 	}
 }
 
-func (q *proposer) refuseQueued() {
-	q.closing.Store(true)
-	for {
+// waveMax is from how many proposals on a wave waits for no other: as many as
+// Raft writes at once.
+const waveMax = 1024
+
+// wavesAhead is how many waves may be proposed and not yet looked at by answer;
+// each is as large as all before it or full, so more are hardly ever under way.
+const wavesAhead = 32
+
+// departs tells whether a wave of n goes now: if nothing is under way, so that
+// nobody waits for company, or if it is as large as all that is. The latter keeps
+// more than one wave under way where the network or a disk is slow, each twice
+// the one before, and lets none go that costs more than it gains.
+func (q *proposer) departs(n int64) bool {
+	return n > 0 && n >= min(q.flying.Load(), waveMax)
+}
+
+// gather adds what is queued to a wave, up to a size.
+func (q *proposer) gather(wave []*proposal, size int) []*proposal {
+	for len(wave) < size {
 		select {
 		case p := <-q.queue:
-			q.refuse(p, counter.Errorf(counter.ShuttingDown, "%s is shutting down; ask another node", q.node.config.NodeID))
+			wave = append(wave, p)
 		default:
-			return
+			return wave
 		}
+	}
+	return wave
+}
+
+// depart proposes what of a wave nobody has abandoned.
+func (q *proposer) depart(wave []*proposal) {
+	proposed := wave[:0]
+	for _, p := range wave {
+		switch {
+		case !p.take():
+			q.forget(p)
+		case q.propose(p):
+			proposed = append(proposed, p)
+		}
+	}
+	if len(proposed) > 0 {
+		q.flying.Add(int64(len(proposed)))
+		q.waves <- proposed
+	}
+}
+
+func (q *proposer) refuseAll(proposals []*proposal) {
+	for _, p := range proposals {
+		q.refuse(p, counter.Errorf(counter.ShuttingDown, "%s is shutting down; ask another node", q.node.config.NodeID))
 	}
 }
 
 // refuse answers a proposal that was not given to Raft.
 func (q *proposer) refuse(p *proposal, err *counter.Error) {
 	q.forget(p)
-	if p.state.Load() == proposalTaken || p.take() {
+	if p.take() {
 		p.complete(nil, err)
 	}
 }
 
 // propose gives a taken proposal to Raft, unless there is a reason not to.
-func (q *proposer) propose(p *proposal) {
+func (q *proposer) propose(p *proposal) bool {
 	if err := q.refusal(p); err != nil {
 		q.refuse(p, err)
-		return
+		return false
 	}
 	if p.hasKey() {
 		if applied, known := q.node.machine.Lookup(p.mutation); known {
 			q.known(p, applied)
-			return
+			return false
 		}
 		if !q.holds.enter(p) {
-			return // the attempt in flight releases it
+			return false // the attempt in flight releases it
 		}
 	}
 	if err := q.stamp(p); err != nil {
 		q.refuse(p, err)
 		q.decided(p)
-		return
+		return false
 	}
 	p.proposed = time.Now()
 	// The only call of raft.Apply. The library keeps p.command for its cache and
 	// for replication: it is never written to after this.
 	p.future = q.node.raft.Apply(p.command, q.node.config.RequestTimeout)
-	q.inflight <- p
+	return true
 }
 
 // stamp admits p to the log at a time.
@@ -219,15 +272,22 @@ func (q *proposer) refusal(p *proposal) *counter.Error {
 
 // answer completes the proposals in the order in which they were proposed.
 func (q *proposer) answer(stopped chan struct{}) {
-	for p := range q.inflight {
-		releaseOnShutdown(p.future, stopped)
-		err := p.future.Error()
-		q.forget(p)
-		if q.transfer.stuck(err, time.Now()) {
-			q.node.config.Fatal(errStuckTransfer)
+	for wave := range q.waves {
+		for _, p := range wave {
+			releaseOnShutdown(p.future, stopped)
+			err := p.future.Error()
+			q.forget(p)
+			if q.transfer.stuck(err, time.Now()) {
+				q.node.config.Fatal(errStuckTransfer)
+			}
+			q.complete(p, err)
+			q.decided(p)
 		}
-		q.complete(p, err)
-		q.decided(p)
+		q.flying.Add(-int64(len(wave)))
+		select {
+		case q.landed <- struct{}{}:
+		default: // run has not yet looked at the one before
+		}
 	}
 	// run has ended before, so nobody will look at these again.
 	for _, p := range q.holds.take() {

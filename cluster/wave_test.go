@@ -1,0 +1,45 @@
+package cluster_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tally/internal/clustertest"
+	"tally/storage"
+	"tally/storage/memdisk"
+)
+
+// slowLog lets every write of the leader's log take so long, and returns how to
+// learn how many there were.
+func slowLog(leader *clustertest.Node, each time.Duration) (writes func() int) {
+	disk := leader.Disk()
+	before := disk.Calls(storage.OpStoreLogs)
+	disk.Inject(storage.OpStoreLogs, memdisk.Fault{Delay: each})
+	return func() int { return int(disk.Calls(storage.OpStoreLogs) - before) }
+}
+
+// Who comes while others wait goes with the next wave, and waits for no more
+// than the waves that are under way.
+func TestWavesShareWrites(t *testing.T) {
+	for _, test := range []struct{ clients int64; writesMax int }{{1, 1}, {2, 2}, {32, 7}, {1000, 12}} {
+		t.Run(fmt.Sprint(test.clients, " clients"), func(t *testing.T) {
+			clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+				leader := c.WaitLeader()
+				c.WaitAgree()
+				writes := slowLog(leader, 50*time.Millisecond)
+				tally := newTally(t)
+				for range test.clients {
+					tally.send(leader)
+				}
+				tally.wait()
+				if tally.acknowledged != test.clients {
+					t.Errorf("%d of %d were acknowledged: %v", tally.acknowledged, test.clients, tally.codes)
+				}
+				if n := writes(); n > test.writesMax {
+					t.Errorf("%d writes of the log, want at most %d", n, test.writesMax)
+				}
+			})
+		})
+	}
+}
