@@ -19,14 +19,14 @@ type conn struct {
 	network       *Network
 	local, remote addr
 	out           direction // of what this end writes
+	there, back   *link     // the link of that direction, and of the other
 	other         *conn
 	share         float64 // of the link's spread, 0 to 1
 
 	// Guarded by network.mu.
-	queue         []segment // written here, not yet read over there
-	queued        int       // bytes in queue
-	closed        bool      // by this end
-	reset         bool      // the connection is broken for both ends
+	queue         queue // written here, not yet read over there
+	closed        bool  // by this end
+	reset         bool  // the connection is broken for both ends
 	readDeadline  time.Time
 	writeDeadline time.Time
 	readable      *sync.Cond // of network.mu: who reads here waits for it
@@ -42,20 +42,14 @@ const (
 	sharesStep = 7
 )
 
-// segment is what one write added, or the end of the stream.
-type segment struct {
-	due  time.Time
-	data []byte
-	end  bool
-}
-
 var _ net.Conn = (*conn)(nil)
 
 func (n *Network) pairLocked(out direction, near, far addr) (*conn, *conn) {
 	n.pairs++
 	share := float64(n.pairs*sharesStep%shares) / shares
-	a := &conn{network: n, local: near, remote: far, out: out, share: share}
-	b := &conn{network: n, local: far, remote: near, out: direction{out.to, out.from}, other: a, share: share}
+	there, back := n.linkLocked(out.from, out.to), n.linkLocked(out.to, out.from)
+	a := &conn{network: n, local: near, remote: far, out: out, there: there, back: back, share: share}
+	b := &conn{network: n, local: far, remote: near, out: direction{out.to, out.from}, there: back, back: there, other: a, share: share}
 	a.other = b
 	for _, end := range []*conn{a, b} {
 		end.readable, end.writable = sync.NewCond(&n.mu), sync.NewCond(&n.mu)
@@ -68,9 +62,9 @@ func (n *Network) resetLocked(c *conn) {
 	if c.reset {
 		return
 	}
-	n.linkLocked(c.out.from, c.out.to).traffic.Resets++
+	c.there.traffic.Resets++
 	for _, end := range []*conn{c, c.other} {
-		end.reset, end.queue, end.queued = true, nil, 0
+		end.reset, end.queue = true, queue{}
 		delete(n.conns, end)
 		end.announceLocked()
 		end.quietLocked()
@@ -101,13 +95,15 @@ func (c *conn) readLocked(p []byte) (n int, err error, until time.Time) {
 	case passed(c.readDeadline):
 		return 0, os.ErrDeadlineExceeded, until
 	}
-	from := c.other
-	link := c.network.linkLocked(from.out.from, from.out.to)
-	if link.cut || len(from.queue) == 0 {
+	from := &c.other.queue
+	if c.back.cut {
 		return 0, nil, until
 	}
-	for n < len(p) && len(from.queue) > 0 {
-		first := &from.queue[0]
+	for n < len(p) {
+		first := from.first()
+		if first == nil {
+			break
+		}
 		if time.Now().Before(first.due) {
 			until = first.due
 			break
@@ -118,16 +114,11 @@ func (c *conn) readLocked(p []byte) (n int, err error, until time.Time) {
 			}
 			break
 		}
-		copied := copy(p[n:], first.data)
-		n += copied
-		if first.data = first.data[copied:]; len(first.data) == 0 {
-			from.queue = from.queue[1:]
-		}
+		n += from.take(p[n:])
 	}
-	from.queued -= n
-	link.traffic.Delivered += int64(n)
+	c.back.traffic.Delivered += int64(n)
 	if n > 0 {
-		from.writable.Broadcast() // there is room
+		c.other.writable.Broadcast() // there is room
 	}
 	return n, err, until
 }
@@ -148,13 +139,11 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 // dueLocked is when what is written now arrives.
-func (c *conn) dueLocked(l *link) time.Time {
-	return time.Now().Add(l.delay + time.Duration(c.share*float64(l.spread)))
+func (c *conn) dueLocked() time.Time {
+	return time.Now().Add(c.there.delay + time.Duration(c.share*float64(c.there.spread)))
 }
 
 func (c *conn) writeLocked(p []byte) (int, error) {
-	link := c.network.linkLocked(c.out.from, c.out.to)
-	back := c.network.linkLocked(c.out.to, c.out.from)
 	switch {
 	case c.closed:
 		return 0, net.ErrClosed
@@ -162,18 +151,17 @@ func (c *conn) writeLocked(p []byte) (int, error) {
 		return 0, syscall.ECONNRESET
 	case passed(c.writeDeadline):
 		return 0, os.ErrDeadlineExceeded
-	case c.other.closed && !link.cut && !back.cut:
+	case c.other.closed && !c.there.cut && !c.back.cut:
 		return 0, syscall.EPIPE
 	}
-	n := min(len(p), bufferBytes-c.queued)
+	n := min(len(p), bufferBytes-c.queue.size())
 	if n == 0 {
 		return 0, nil
 	}
-	c.queue = append(c.queue, segment{due: c.dueLocked(link), data: append([]byte(nil), p[:n]...)})
-	c.queued += n
-	link.traffic.Written += int64(n)
-	if link.cut {
-		link.traffic.Stalled += int64(n)
+	c.queue.add(c.dueLocked(), p[:n])
+	c.there.traffic.Written += int64(n)
+	if c.there.cut {
+		c.there.traffic.Stalled += int64(n)
 	}
 	c.other.readable.Broadcast()
 	return n, nil
@@ -189,9 +177,8 @@ func (c *conn) Close() error {
 	}
 	c.closed = true
 	c.quietLocked()
-	link := n.linkLocked(c.out.from, c.out.to)
-	c.queue = append(c.queue, segment{due: c.dueLocked(link), end: true})
-	c.other.queue, c.other.queued = nil, 0 // nobody reads it any more
+	c.queue.addEnd(c.dueLocked())
+	c.other.queue = queue{} // nobody reads it any more
 	if c.other.closed {
 		delete(n.conns, c)
 		delete(n.conns, c.other)
@@ -205,8 +192,7 @@ func (c *conn) Close() error {
 func (c *conn) vanishLocked() {
 	c.closed = true
 	c.quietLocked()
-	c.queue, c.queued = nil, 0
-	c.other.queue, c.other.queued = nil, 0
+	c.queue, c.other.queue = queue{}, queue{}
 	c.announceLocked()
 }
 

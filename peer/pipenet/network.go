@@ -170,7 +170,7 @@ func (h *Host) Crash() {
 	for c := range n.conns {
 		switch {
 		case c.out.from != h.name:
-		case n.linkLocked(c.out.from, c.out.to).cut:
+		case c.there.cut:
 			c.vanishLocked()
 		default:
 			n.resetLocked(c)

@@ -53,6 +53,12 @@ func (img logImage) clone() logImage { return logImage{slices.Clone(img.entries)
 
 // find returns where index is, or would be.
 func (img *logImage) find(index uint64) (int, bool) {
+	// Gaps are rare: most often an entry is where its index says.
+	if n := len(img.entries); n > 0 && index >= img.entries[0].Index {
+		if at := index - img.entries[0].Index; at < uint64(n) && img.entries[at].Index == index {
+			return int(at), true
+		}
+	}
 	return slices.BinarySearchFunc(img.entries, index, func(entry *raft.Log, index uint64) int {
 		return cmp.Compare(entry.Index, index)
 	})
