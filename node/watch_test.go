@@ -429,7 +429,7 @@ func TestWanderersNotice(t *testing.T) {
 // take the place of the log, watchers get resets, each the state at its revision.
 func TestWatchersAreResetAfterGaps(t *testing.T) {
 	small := func(config *node.Config) {
-		config.WatchEventsMax = 60
+		config.WatchEventsMax = 14
 		config.SnapshotInterval = 200 * time.Millisecond
 		config.SnapshotThreshold = 50
 		config.TrailingLogs = 10

@@ -24,7 +24,7 @@ const (
 	raftInFlightMax = 1
 )
 
-// transport is raft.NetworkTransport with two changes.
+// transport is raft.NetworkTransport with three changes.
 //
 // SetHeartbeatHandler does nothing, so that heartbeats take the same way as all
 // other requests: through the main goroutine of Raft. The library's shortcut
@@ -36,9 +36,12 @@ const (
 // Requests go to the node they are meant for, wherever it lives now: the target
 // becomes "id@address", which the stream layer dials and checks. Connections
 // are pooled under that name too.
+//
+// Entries and snapshots wait for a node that cannot be reached; see patience.
 type transport struct {
 	*raft.NetworkTransport // provides WithPreVote and WithClose too
 	port                   *Port
+	patience               *patience
 }
 
 var (
@@ -48,7 +51,7 @@ var (
 )
 
 func newTransport(p *Port) *transport {
-	return &transport{port: p, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return &transport{port: p, patience: newPatience(), NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  p.layer,
 		MaxPool:                 raftPoolMax,
 		MaxRPCsInFlight:         raftInFlightMax,
@@ -62,7 +65,12 @@ func newTransport(p *Port) *transport {
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	return t.NetworkTransport.AppendEntries(id, t.route(id, target), args, resp)
+	send := func() error { return t.NetworkTransport.AppendEntries(id, t.route(id, target), args, resp) }
+	if isHeartbeat(args) {
+		t.patience.note(id, args.Term)
+		return send()
+	}
+	return t.patiently(id, args.Term, send)
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
@@ -74,7 +82,10 @@ func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, 
 }
 
 func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	return t.NetworkTransport.InstallSnapshot(id, t.route(id, target), args, resp, data)
+	// Without a connection nothing has been read of data.
+	return t.patiently(id, args.Term, func() error {
+		return t.NetworkTransport.InstallSnapshot(id, t.route(id, target), args, resp, data)
+	})
 }
 
 func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
@@ -157,7 +168,7 @@ func (l *streamLayer) Dial(target raft.ServerAddress, timeout time.Duration) (ne
 	id, addr := string(target[:max(at, 0)]), string(target[at+1:])
 	c, _, err := l.port.dial(ctx, addr, kindRaft, id)
 	if err != nil {
-		return nil, err
+		return nil, &unreachable{err}
 	}
 	return c, nil
 }
