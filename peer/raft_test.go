@@ -106,6 +106,51 @@ func TestHeartbeatsTakeTheMainGoroutine(t *testing.T) {
 	}
 }
 
+// TestNoMoreIsCommittedThanSent: a follower of the library believes that all of
+// its log is the leader's, up to the commit index that it is told. The end of it
+// may be of an old leader.
+func TestNoMoreIsCommittedThanSent(t *testing.T) {
+	entries := []*raft.Log{{Index: 11, Term: 7}, {Index: 12, Term: 7}}
+	for _, test := range []struct {
+		name      string
+		bare      bool
+		entries   []*raft.Log
+		commit    uint64
+		committed uint64
+	}{
+		{"entries that end before the commit index", false, entries, 20, 12},
+		{"no entries", false, nil, 20, 10},
+		{"entries beyond the commit index", false, entries, 11, 11},
+		{"the library alone", true, entries, 20, 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				n1, n2, end := twoTransports(t, pipenet.New(), test.bare)
+				defer end()
+				seen := make(chan uint64, 1)
+				go func() {
+					rpc := <-n2.Consumer()
+					seen <- rpc.Command.(*raft.AppendEntriesRequest).LeaderCommitIndex
+					rpc.Respond(&raft.AppendEntriesResponse{}, nil)
+				}()
+				request := raft.AppendEntriesRequest{
+					RPCHeader: header("n1"), Term: 7, PrevLogEntry: 10, PrevLogTerm: 7,
+					Entries: test.entries, LeaderCommitIndex: test.commit,
+				}
+				if err := n1.AppendEntries("n2", "n2:9101", &request, &raft.AppendEntriesResponse{}); err != nil {
+					t.Fatal(err)
+				}
+				if got := <-seen; got != test.committed {
+					t.Errorf("the follower may commit up to %d, want %d", got, test.committed)
+				}
+				if request.LeaderCommitIndex != test.commit {
+					t.Error("the leader's own request was changed")
+				}
+			})
+		})
+	}
+}
+
 func header(id string) raft.RPCHeader {
 	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(addressOf(id))}
 }

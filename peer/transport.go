@@ -37,6 +37,8 @@ const (
 // becomes "id@address", which the stream layer dials and checks. Connections
 // are pooled under that name too.
 //
+// No request commits more than it vouches for; see withinCommit.
+//
 // Entries and snapshots wait for a node that cannot be reached; see patience.
 type transport struct {
 	*raft.NetworkTransport // provides WithPreVote and WithClose too
@@ -65,12 +67,31 @@ func newTransport(p *Port) *transport {
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	args = withinCommit(args)
 	send := func() error { return t.NetworkTransport.AppendEntries(id, t.route(id, target), args, resp) }
 	if isHeartbeat(args) {
 		t.patience.note(id, args.Term)
 		return send()
 	}
 	return t.patiently(id, args.Term, send)
+}
+
+// withinCommit returns the request with no later commit index than that of the
+// last entry that it vouches for. A follower of the library commits up to the
+// leader's commit index or the end of its own log, whichever comes first; what it
+// has behind the entries of the request may be of an old leader, and never
+// committed. Raft commits up to the last new entry (the paper's figure 2).
+func withinCommit(args *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
+	last := args.PrevLogEntry
+	if n := len(args.Entries); n > 0 {
+		last = args.Entries[n-1].Index
+	}
+	if args.LeaderCommitIndex <= last {
+		return args
+	}
+	within := *args // the library goes on with its own
+	within.LeaderCommitIndex = last
+	return &within
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
