@@ -20,6 +20,7 @@ type Plan struct {
 
 	MonotonicLogs bool          // the disks' logs take consecutive indexes only
 	ShortLogs     bool          // snapshots all the time, few entries behind them
+	NoSnapshots   bool          // each start applies the whole log; else, without ShortLogs, a part of it
 	Latency       time.Duration // of the network, one way
 	SyncTime      time.Duration // of a write to the log
 	CommitTimeout time.Duration // node.Config's; all other timeouts are the product's own
@@ -65,11 +66,12 @@ func NewPlan(seed uint64) Plan {
 	if random.IntN(12) == 0 {
 		// The call limit is reached only if nothing else takes the turns.
 		p.Workloads, p.Rate = []string{"limit"}, rateLimited
-		return p
+	} else {
+		names := slices.DeleteFunc(workload.Names(), func(name string) bool { return name == "limit" })
+		random.Shuffle(len(names), func(i, k int) { names[i], names[k] = names[k], names[i] })
+		p.Workloads = names[:3]
 	}
-	names := slices.DeleteFunc(workload.Names(), func(name string) bool { return name == "limit" })
-	random.Shuffle(len(names), func(i, k int) { names[i], names[k] = names[k], names[i] })
-	p.Workloads = names[:3]
+	p.NoSnapshots = !p.ShortLogs && random.IntN(4) == 0
 	return p
 }
 
@@ -79,9 +81,12 @@ func (p Plan) configure(config *node.Config) {
 	config.WatchEventsMax = 200
 	config.ProposalsMax = 256
 	config.AppendEntriesMax = 16 // so a node that was away takes several messages to catch up
-	if p.ShortLogs {
+	switch {
+	case p.ShortLogs:
 		config.SnapshotInterval = 2 * time.Second
 		config.SnapshotThreshold = 30
 		config.TrailingLogs = 10
+	case !p.NoSnapshots:
+		config.SnapshotThreshold = 200
 	}
 }
