@@ -15,13 +15,14 @@ import (
 func networkKinds() []Kind {
 	filter := []proc.Capability{proc.Namespaces}
 	kinds := []Kind{
-		// These two are felt only when the nodes of both ends are members, and while
-		// one is replaced they can leave nobody to make it one.
-		{Name: "partition-halves", Does: "two sides that do not reach each other", Smallest: 3, Touches: Members, Inject: partitionHalves},
-		{Name: "partition-majorities-ring", Does: "every node reaches a majority, each another one", Smallest: 5, Touches: Members, Inject: partitionRing},
+		// These two are felt only when the nodes of both ends are members and run, and
+		// while one is replaced, or another leader waited for, they can leave nobody to
+		// make it one: the one fault would wait for the other.
+		{Name: "partition-halves", Does: "two sides that do not reach each other", Smallest: 3, Touches: Members | Leader, Inject: partitionHalves},
+		{Name: "partition-majorities-ring", Does: "every node reaches a majority, each another one", Smallest: 5, Touches: Members | Leader, Inject: partitionRing},
 		{Name: "partition-leader", Does: "the leader is alone until another one leads, and longer", Smallest: 3, Touches: Leader, Inject: partitionLeader},
 		{Name: "partition-bridge", Does: "two sides that do not reach each other, and one node that reaches both", Smallest: 3, Inject: partitionBridge},
-		{Name: "partition-one-way", Does: "one node hears nobody, or nobody hears it", Smallest: 2, Inject: partitionOneWay},
+		{Name: "partition-one-way", Does: "one node hears nobody, or nobody hears it", Smallest: 2, Touches: Leader, Inject: partitionOneWay},
 		{Name: "partition-clients", Does: "clients do not reach some nodes, which reach each other", Needs: filter, Inject: partitionClients},
 		{Name: "loss", Does: "10 to 40 % of the packets are lost, everywhere", Smallest: 2, Needs: filter, Inject: loss},
 	}
