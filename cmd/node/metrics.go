@@ -4,15 +4,9 @@ import (
 	"runtime"
 
 	"github.com/hashicorp/go-metrics/compat"
-	compatprom "github.com/hashicorp/go-metrics/compat/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
-
-// perEntryMetrics are raft's metrics that are taken once for every log entry,
-// each through a lock that all writes share. The node's own histograms measure
-// the same at a fraction of the price.
-var perEntryMetrics = []string{"raft.apply", "raft.commitTime"}
 
 // newRegistry returns the registry behind /metrics with what belongs to the
 // process: the build, the Go runtime, lines the log had to drop, and raft's own
@@ -45,16 +39,9 @@ func newRegistry(logs *logWriter) (*prometheus.Registry, error) {
 }
 
 func sendRaftMetricsTo(registry *prometheus.Registry) error {
-	// Without an expiration a metric that was seen once stays: a gap in a graph
-	// then means that the node was down, not that nothing happened.
-	sink, err := compatprom.NewPrometheusSinkFrom(compatprom.PrometheusOpts{Registerer: registry})
-	if err != nil {
-		return err
-	}
 	config := metrics.DefaultConfig("")
 	config.EnableHostname = false       // the scraper knows where it scrapes
 	config.EnableRuntimeMetrics = false // the Go collector has them
-	config.BlockedPrefixes = perEntryMetrics
-	_, err = metrics.NewGlobal(config, sink)
+	_, err := metrics.NewGlobal(config, newRaftMetrics(registry))
 	return err
 }
