@@ -9,7 +9,7 @@ import (
 )
 
 // A proposal that is still queued when the library shuts down is never answered
-// (hashicorp/raft#498). Without releaseOnShutdown this test never ends.
+// (hashicorp/raft#498). Without a releaser this test never ends.
 func TestUnansweredProposalIsReleasedOnShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := raft.NewInmemStore()
@@ -30,7 +30,7 @@ func TestUnansweredProposalIsReleasedOnShutdown(t *testing.T) {
 		for {
 			future := r.Apply([]byte("late"), 0)
 			stopped := make(chan struct{})
-			if !releaseOnShutdown(future, stopped) {
+			if !new(releaser).release(future, stopped) {
 				continue // answered at once with ErrRaftShutdown
 			}
 			close(stopped)
@@ -54,7 +54,7 @@ func TestReleaseLeavesAnsweredFuturesAlone(t *testing.T) {
 	}
 	defer r.Shutdown()
 	future := r.Apply([]byte("x"), 0)
-	releaseOnShutdown(future, make(chan struct{}))
+	new(releaser).release(future, make(chan struct{}))
 	if err := future.Error(); !errors.Is(err, raft.ErrNotLeader) {
 		t.Errorf("error %v, want ErrNotLeader", err)
 	}

@@ -344,7 +344,7 @@ func (n *Node) configure(ctx context.Context, id raft.ServerID, address raft.Ser
 
 // await waits for a future of the library no longer than ctx and Raft live.
 func (n *Node) await(ctx context.Context, future raft.Future) error {
-	releaseOnShutdown(future, n.stopped)
+	new(releaser).release(future, n.stopped)
 	answered := make(chan error, 1)
 	if !n.spawn(func() { answered <- future.Error() }) {
 		return errClosed

@@ -9,13 +9,16 @@ import (
 // metrics are the figures of one node; their names are part of the product.
 type metrics struct {
 	proposals     *prometheus.CounterVec
+	applied       prometheus.Counter // of proposals, as the next two
+	failed        prometheus.Counter
+	replayed      prometheus.Counter
 	commitSeconds prometheus.Histogram
 	leaderships   prometheus.Counter
 	limited       *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
-	return &metrics{
+	m := &metrics{
 		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tally_cluster_proposals_total",
 			Help: "Commands this node proposed as the leader, by what became of them.",
@@ -34,6 +37,8 @@ func newMetrics() *metrics {
 			Help: "Calls that this node refused because of a user's call limit, by what the limit counts. Mutations and reads are refused by the leader, stale reads where they arrive.",
 		}, []string{"limit"}),
 	}
+	m.applied, m.failed, m.replayed = m.proposals.WithLabelValues("applied"), m.proposals.WithLabelValues("failed"), m.proposals.WithLabelValues("replayed")
+	return m
 }
 
 // register also adds the gauges that read the node as it is.

@@ -74,6 +74,8 @@ type Config struct {
 // with many clients; what bounds the bytes is proposalBytesMax.
 const appendEntriesMax = 1024
 
+func (c *Config) appendEntriesMax() int { return cmp.Or(c.AppendEntriesMax, appendEntriesMax) }
+
 // Node is one member of a cluster. Its methods may be called from any goroutine.
 type Node struct {
 	config    Config
@@ -190,8 +192,8 @@ func (n *Node) openRaft() (err error) {
 	config.SnapshotInterval = n.config.SnapshotInterval
 	config.SnapshotThreshold = n.config.SnapshotThreshold
 	config.TrailingLogs = n.config.TrailingLogs
-	config.MaxAppendEntries = cmp.Or(n.config.AppendEntriesMax, appendEntriesMax)
-	config.BatchApplyCh = true
+	config.MaxAppendEntries = n.config.appendEntriesMax()
+	config.BatchApplyCh = true // the queue of proposals has room for as many
 	config.NoLegacyTelemetry = true
 	config.ShutdownOnRemove = false // a removed node goes on saying that it was removed
 

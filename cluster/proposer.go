@@ -71,9 +71,10 @@ type proposer struct {
 	queue   chan *proposal   // holds all that wait, so that submit never blocks
 	waves   chan []*proposal // proposed, in this order
 	landed  chan struct{}    // capacity 1: a wave is answered
-	flying  atomic.Int64     // proposals of waves that are not answered
+	flying  atomic.Int64     // proposals that Raft has and whose waves are not answered
 	waiting atomic.Int64     // proposals that are not answered, proposed or not
 	bytes   atomic.Int64     // their bytes
+	room    int64            // of Raft's queue, in proposals
 	holds   *holds           // attempts of an idempotency key that wait for another
 	// limitTerm is the last term for which the limit of mutations began; run's own.
 	limitTerm uint64
@@ -88,6 +89,7 @@ func newProposer(node *Node) *proposer {
 		queue:    make(chan *proposal, node.config.ProposalsMax),
 		waves:    make(chan []*proposal, wavesAhead),
 		landed:   make(chan struct{}, 1),
+		room:     int64(node.config.appendEntriesMax()),
 		holds:    newHolds(),
 		transfer: transferGuard{longest: 2*node.config.ElectionTimeout + peer.DefaultTimeout},
 	}
@@ -183,7 +185,6 @@ func (q *proposer) depart(wave []*proposal) {
 		}
 	}
 	if len(proposed) > 0 {
-		q.flying.Add(int64(len(proposed)))
 		q.waves <- proposed
 	}
 }
@@ -225,8 +226,19 @@ func (q *proposer) propose(p *proposal) bool {
 	p.proposed = time.Now()
 	// The only call of raft.Apply. The library keeps p.command for its cache and
 	// for replication: it is never written to after this.
-	p.future = q.node.raft.Apply(p.command, q.node.config.RequestTimeout)
+	p.future = q.node.raft.Apply(p.command, q.enqueueTimeout())
+	q.flying.Add(1)
 	return true
+}
+
+// enqueueTimeout is how long Raft's queue may keep a proposal out. For any but
+// zero the library makes a timer; while the queue has room for all that is not
+// answered, it keeps nothing out.
+func (q *proposer) enqueueTimeout() time.Duration {
+	if q.flying.Load() < q.room {
+		return 0
+	}
+	return q.node.config.RequestTimeout
 }
 
 // stamp admits p to the log at a time.
@@ -245,7 +257,7 @@ func (q *proposer) stamp(p *proposal) *counter.Error {
 // known answers a proposal that the state machine can answer without an entry.
 func (q *proposer) known(p *proposal, applied *fsm.Applied) {
 	q.forget(p)
-	q.node.metrics.proposals.WithLabelValues("replayed").Inc()
+	q.node.metrics.replayed.Inc()
 	if applied.Err != nil && applied.Err.ServerTimeMs != 0 {
 		// Log time is that of the last entry, which may be long ago.
 		applied.Err.ServerTimeMs = max(applied.Err.ServerTimeMs, q.node.clock.nowMs())
@@ -272,9 +284,10 @@ func (q *proposer) refusal(p *proposal) *counter.Error {
 
 // answer completes the proposals in the order in which they were proposed.
 func (q *proposer) answer(stopped chan struct{}) {
+	var releaser releaser
 	for wave := range q.waves {
 		for _, p := range wave {
-			releaseOnShutdown(p.future, stopped)
+			releaser.release(p.future, stopped)
 			err := p.future.Error()
 			q.forget(p)
 			if q.transfer.stuck(err, time.Now()) {
@@ -297,7 +310,7 @@ func (q *proposer) answer(stopped chan struct{}) {
 
 func (q *proposer) complete(p *proposal, err error) {
 	if err != nil {
-		q.node.metrics.proposals.WithLabelValues("failed").Inc()
+		q.node.metrics.failed.Inc()
 		failure := outcome(err)
 		if failure.Definite() {
 			q.giveBack(p)
@@ -305,7 +318,7 @@ func (q *proposer) complete(p *proposal, err error) {
 		p.complete(nil, failure)
 		return
 	}
-	q.node.metrics.proposals.WithLabelValues("applied").Inc()
+	q.node.metrics.applied.Inc()
 	q.node.metrics.commitSeconds.Observe(time.Since(p.proposed).Seconds())
 	applied := p.future.Response().(*fsm.Applied)
 	applied.Result.Quota = p.admission.quota()

@@ -22,7 +22,10 @@ func slowLog(leader *clustertest.Node, each time.Duration) (writes func() int) {
 // Who comes while others wait goes with the next wave, and waits for no more
 // than the waves that are under way.
 func TestWavesShareWrites(t *testing.T) {
-	for _, test := range []struct{ clients int64; writesMax int }{{1, 1}, {2, 2}, {32, 7}, {1000, 12}} {
+	for _, test := range []struct {
+		clients   int64
+		writesMax int
+	}{{1, 1}, {2, 2}, {32, 7}, {1000, 12}} {
 		t.Run(fmt.Sprint(test.clients, " clients"), func(t *testing.T) {
 			clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
 				leader := c.WaitLeader()
