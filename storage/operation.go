@@ -43,10 +43,14 @@ const (
 	OpClose Operation = "close"
 )
 
-// snapshotPatience is how many timeouts a call to the snapshot store may take:
-// closing a snapshot syncs hundreds of megabytes at once, opening one reads
-// them all for their checksum.
-const snapshotPatience = 30
+// How many timeouts calls to the snapshot store may take. Writing one piece, or
+// making the folder for it, syncs a page at most, but waits for what others write
+// to a busy disk. Closing a snapshot syncs hundreds of megabytes at once, opening
+// one reads them all for their checksum.
+const (
+	pieceOfSnapshotPatience = 5
+	wholeSnapshotPatience   = 30
+)
 
 // file is where the operation works, relative to a data directory whose log is
 // of the kind log.
@@ -75,8 +79,11 @@ func (op Operation) ofSnapshots() bool {
 
 // patience is how many timeouts the operation may take.
 func (op Operation) patience() uint64 {
-	if op.ofSnapshots() {
-		return snapshotPatience
+	switch op {
+	case OpCreateSnapshot, OpWriteSnapshot:
+		return pieceOfSnapshotPatience
+	case OpCloseSnapshot, OpCancelSnapshot, OpListSnapshots, OpOpenSnapshot:
+		return wholeSnapshotPatience
 	}
 	return 1
 }

@@ -67,7 +67,8 @@ type Config struct {
 	// keeps the kind it was made with.
 	LogStore LogStore
 	// Timeout is how long one call to the log or stable store may take; 0 means
-	// TimeoutDefault. Calls to the snapshot store may take snapshotPatience times as long.
+	// TimeoutDefault. Creating or writing a snapshot may take 5 times as long, other
+	// calls to the snapshot store 30 times.
 	Timeout time.Duration
 	// Fatal is told why the node must not live on: the first error of a store, or
 	// that a call is overdue. It ends the process and is not expected to return.

@@ -176,6 +176,10 @@ func proveFailStop(i *Injection, m *proc.Machine) error {
 
 func lastLine(text string) string { return text[strings.LastIndexByte(text, '\n')+1:] }
 
+// hangLimit is a little more than the longest that a call to the disk may take:
+// 30 times the storage timeout of 2 s, when a snapshot is closed.
+const hangLimit = 65 * time.Second
+
 // diskHang freezes a disk under a live node, whose watchdog must end it. A
 // process with a thread in a frozen file system stays a zombie until the thaw;
 // what counts is that it answers nobody any more.
@@ -190,7 +194,7 @@ func diskHang(i *Injection) error {
 		return err
 	}
 	i.Heal(freeze.Thaw)
-	err = i.Await("a node on a frozen disk ends itself", func() (bool, error) {
+	err = i.AwaitFor(hangLimit, "a node on a frozen disk ends itself", func() (bool, error) {
 		s := m.State()
 		return s == 0 || s == 'Z', fmt.Errorf("pid %d is in state %q", m.PID(), s)
 	})

@@ -90,15 +90,20 @@ func (i *Injection) Sleep(d time.Duration) error {
 
 // Await waits until there is evidence. What names it in the error.
 func (i *Injection) Await(what string, found func() (bool, error)) error {
+	return i.AwaitFor(evidenceLimit, what, found)
+}
+
+// AwaitFor is Await with a limit of its own.
+func (i *Injection) AwaitFor(limit time.Duration, what string, found func() (bool, error)) error {
 	const often = 20 * time.Millisecond
-	deadline := time.Now().Add(evidenceLimit)
+	deadline := time.Now().Add(limit)
 	for {
 		ok, err := found()
 		if ok {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.Join(fmt.Errorf("no evidence within %v: %s", evidenceLimit, what), err)
+			return errors.Join(fmt.Errorf("no evidence within %v: %s", limit, what), err)
 		}
 		if err := i.Sleep(often); err != nil {
 			return err
