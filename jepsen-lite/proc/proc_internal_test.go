@@ -202,3 +202,14 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+func TestThreadsThatHangDoNotLive(t *testing.T) {
+	for states, want := range map[string]bool{"D": true, "DZ": true, "DX": true, "DS": false, "RD": false, "DT": false} {
+		if got := noneLives([]byte(states)); got != want {
+			t.Errorf("%s: none lives is %t", states, got)
+		}
+	}
+	if own := threadStates("/proc/self"); len(own) < 2 || noneLives(own) {
+		t.Errorf("the threads of this process are in states %q", own)
+	}
+}

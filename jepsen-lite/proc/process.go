@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,9 +134,39 @@ func lastWords(path string, begin int64) string {
 var errNoProcess = errors.New("no node runs there")
 
 // processState returns the state of a process as in proc(5): R, S, D, T, Z, ...;
-// 0 if it is gone.
+// 0 if it is gone. It is Z also where the process was ended and its last threads
+// hang in the kernel, the first among them: then that one's state is D.
 func processState(pid int) byte {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	dir := "/proc/" + strconv.Itoa(pid)
+	state := stateIn(dir + "/stat")
+	if state == 'D' && noneLives(threadStates(dir)) {
+		return 'Z'
+	}
+	return state
+}
+
+// threadStates returns the states of the threads of a process that are not gone.
+func threadStates(dir string) (states []byte) {
+	files, err := filepath.Glob(dir + "/task/*/stat")
+	if err != nil {
+		return nil
+	}
+	for _, file := range files {
+		if s := stateIn(file); s != 0 {
+			states = append(states, s)
+		}
+	}
+	return states
+}
+
+// noneLives says that no thread can do anything more. In a node that lives, some
+// thread of Go's runtime always sleeps or runs.
+func noneLives(states []byte) bool {
+	return !slices.ContainsFunc(states, func(s byte) bool { return s != 'D' && s != 'Z' && s != 'X' })
+}
+
+func stateIn(file string) byte {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
