@@ -10,10 +10,11 @@ import (
 // watchers. It exists as long as it has any of either.
 type chain struct {
 	group string
-	// uses counts runs and cursors. A chain that has come down to none is dead,
-	// which is a negative count: it is on its way out of Hub.chains and nobody
-	// may use it again.
+	// uses counts cursors, and one more if there are runs. A chain that has come
+	// down to none is dead, which is a negative count: it is on its way out of
+	// Hub.chains and nobody may use it again.
 	uses atomic.Int64
+	runs int // in the ring; the writer's
 
 	// newest is set by the writer, and nil when there is no run.
 	newest atomic.Pointer[run]
@@ -60,6 +61,30 @@ func (h *Hub) release(c *chain) {
 	if c.unuse() {
 		h.chains.CompareAndDelete(c.group, c)
 		h.groups.Add(-1)
+	}
+}
+
+// chainsInRing has the chains that have runs. Such a chain cannot die, so the
+// writer, who changes a group again and again, finds it here without a look at
+// what it shares with readers.
+type chainsInRing map[string]*chain
+
+// chainOfRun returns the chain of a group for one more run.
+func (h *Hub) chainOfRun(group string) *chain {
+	c := h.running[group]
+	if c == nil {
+		c = h.acquire(group)
+		h.running[c.group] = c
+	}
+	c.runs++
+	return c
+}
+
+// runGone says that a run of the chain has left the ring.
+func (h *Hub) runGone(c *chain) {
+	if c.runs--; c.runs == 0 {
+		delete(h.running, c.group)
+		h.release(c)
 	}
 }
 

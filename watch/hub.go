@@ -68,6 +68,7 @@ type Hub struct {
 	restored atomic.Uint64
 
 	chains   sync.Map     // group ID -> *chain; those with runs or watchers
+	running  chainsInRing // those with runs, once more; the writer's
 	groups   atomic.Int64 // how many chains there are
 	watchers atomic.Int64 // how many groups are watched, over all cursors
 
@@ -82,7 +83,7 @@ func Open(config Config) *Hub {
 	setDefault(&config.BytesMax, DefaultBytesMax)
 	setDefault(&config.WatchersMax, DefaultWatchersMax)
 	setDefault(&config.BatchEventsMax, DefaultBatchEventsMax)
-	h := &Hub{config: config, waker: newWaker()}
+	h := &Hub{config: config, running: chainsInRing{}, waker: newWaker()}
 	h.metrics = newMetrics(config.Registerer, h)
 	go h.wakeWatchers()
 	return h
@@ -124,7 +125,7 @@ func (h *Hub) append(revision uint64, events []counter.Event) (first *run) {
 		end := endOfRun(events, start)
 		r := &runs[i]
 		r.revision, r.start, r.events = revision, start, events[start:end:end]
-		r.chain = h.acquire(events[start].Group)
+		r.chain = h.chainOfRun(events[start].Group)
 		r.own(r.chain.newest.Load())
 		r.chain.append(r)
 		h.ring.append(r)
@@ -163,7 +164,7 @@ func (h *Hub) dropOldestRevision() {
 func (h *Hub) dropOldestRun() {
 	r := h.ring.removeOldest()
 	r.chain.remove(r)
-	h.release(r.chain)
+	h.runGone(r.chain)
 }
 
 // Restored says that a snapshot has replaced the state: what happened up to
