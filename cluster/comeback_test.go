@@ -36,3 +36,41 @@ func TestNodeThatComesBackIsSentEntriesAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Who leads no more, or no longer counts a node as a member, stops sending to it.
+// The library goes on as long as a message is under way.
+func TestWhoIsNotSentToAnyMoreIsLeftAlone(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(t *testing.T, leader, gone *clustertest.Node)
+	}{
+		{"another leads", func(t *testing.T, leader, _ *clustertest.Node) {
+			if reply := leader.TransferLeadership(""); !reply.OK() {
+				t.Fatal(reply)
+			}
+		}},
+		{"removed", func(t *testing.T, leader, gone *clustertest.Node) {
+			if reply := leader.RemoveMember(gone.ID); !reply.OK() {
+				t.Fatal(reply)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+				leader := c.WaitLeader()
+				c.WaitAgree()
+				gone := c.Others(leader)[0]
+				gone.Crash()
+				mustIncrease(t, leader, 1)
+				time.Sleep(5 * time.Second)
+				test.end(t, leader, gone)
+				time.Sleep(30 * time.Second) // the library's longest wait is 10.24 s
+				before := c.Traffic(leader, gone).Refused
+				time.Sleep(time.Minute)
+				if n := c.Traffic(leader, gone).Refused - before; n > 90 { // members ask each other for their clocks once a second
+					t.Errorf("%s has tried %d times in a minute to reach %s", leader.ID, n, gone.ID)
+				}
+			})
+		})
+	}
+}

@@ -206,7 +206,16 @@ func (n *Node) openRaft() (err error) {
 	if err != nil {
 		return fmt.Errorf("cannot start Raft: %w", err)
 	}
+	n.port.PatientWhile(n.sendsTo)
 	return nil
+}
+
+// sendsTo says that this node, as the leader of a term, sends entries to a member.
+func (n *Node) sendsTo(id string, term uint64) bool {
+	if !n.leads() || n.raft.CurrentTerm() != term {
+		return false
+	}
+	return slices.ContainsFunc(n.raft.GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return string(s.ID) == id })
 }
 
 // recoverDamage turns a panic of raft.NewRaft into an error that says what to do.

@@ -2,53 +2,39 @@ package peer
 
 import (
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-const (
-	// patienceInterval is how long Raft's messages wait between two attempts to
-	// open a connection.
-	patienceInterval = 100 * time.Millisecond
-	// patienceTimeouts is for how many Config.Timeout after its last heartbeat to
-	// another node this one is taken for its leader. A heartbeat into silence takes
-	// one, and the next comes at once.
-	patienceTimeouts = 3
-)
+// patienceInterval is how long Raft's messages wait between two attempts to open
+// a connection.
+const patienceInterval = 100 * time.Millisecond
 
 // patience makes those of Raft's messages that bring a node up to date wait until
-// it can be reached, while this node leads.
+// it can be reached, for as long as this node is to send it any.
 //
 // The library waits after each message that failed, up to 10.24 s, and nothing
 // ends that wait: a node that comes back would get its first entry that late.
-// What waits here has not failed, and has not been sent.
+// What waits here has not failed, and has not been sent. Nor does the library
+// tell a message under way that nobody wants it any more, so who waits must ask.
 type patience struct {
-	mu    sync.Mutex
-	beats map[raft.ServerID]beat // the last heartbeat to each node
+	// sends says whether this node, as the leader of a term, sends entries to a
+	// node; nil until Port.PatientWhile.
+	sends atomic.Pointer[func(id string, term uint64) bool]
 }
 
-// beat is a heartbeat of a leader.
-type beat struct {
-	term uint64
-	at   time.Time
+func (p *patience) pays(id raft.ServerID, term uint64) bool {
+	sends := p.sends.Load()
+	return sends != nil && (*sends)(string(id), term)
 }
 
-func newPatience() *patience { return &patience{beats: make(map[raft.ServerID]beat)} }
-
-func (p *patience) note(id raft.ServerID, term uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.beats[id] = beat{term, time.Now()}
-}
-
-// pays says that this node still leads the other one in the term.
-func (p *patience) pays(id raft.ServerID, term uint64, limit time.Duration) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	last := p.beats[id]
-	return last.term == term && time.Since(last.at) < limit
+// PatientWhile lets Raft's entries and snapshots wait for a node that cannot be
+// reached while sends says that this node leads in the term and the other one is a
+// member. Before it is called they fail, as the library expects.
+func (p *Port) PatientWhile(sends func(id string, term uint64) bool) {
+	p.raft.patience.sends.Store(&sends)
 }
 
 // patiently sends a message of a term, again and again while it cannot be sent
@@ -60,7 +46,7 @@ func (t *transport) patiently(id raft.ServerID, term uint64, send func() error) 
 		if !errors.As(err, new(*unreachable)) || errors.As(err, new(*RefusedError)) {
 			return err
 		}
-		if !t.patience.pays(id, term, patienceTimeouts*t.port.config.Timeout) {
+		if !t.patience.pays(id, term) {
 			return err
 		}
 		timer := time.NewTimer(patienceInterval)
@@ -77,9 +63,3 @@ func (t *transport) patiently(id raft.ServerID, term uint64, send func() error) 
 type unreachable struct{ error }
 
 func (u *unreachable) Unwrap() error { return u.error }
-
-// isHeartbeat tells what a leader sends so that its followers hear of it from the
-// messages that bring them up to date, as the library makes them.
-func isHeartbeat(args *raft.AppendEntriesRequest) bool {
-	return len(args.Entries) == 0 && args.PrevLogEntry == 0 && args.PrevLogTerm == 0 && args.LeaderCommitIndex == 0
-}

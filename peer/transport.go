@@ -43,7 +43,7 @@ const (
 type transport struct {
 	*raft.NetworkTransport // provides WithPreVote and WithClose too
 	port                   *Port
-	patience               *patience
+	patience               patience
 }
 
 var (
@@ -53,7 +53,7 @@ var (
 )
 
 func newTransport(p *Port) *transport {
-	return &transport{port: p, patience: newPatience(), NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return &transport{port: p, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  p.layer,
 		MaxPool:                 raftPoolMax,
 		MaxRPCsInFlight:         raftInFlightMax,
@@ -70,7 +70,6 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 	args = withinCommit(args)
 	send := func() error { return t.NetworkTransport.AppendEntries(id, t.route(id, target), args, resp) }
 	if isHeartbeat(args) {
-		t.patience.note(id, args.Term)
 		return send()
 	}
 	return t.patiently(id, args.Term, send)
@@ -199,3 +198,9 @@ type advertised string
 
 func (advertised) Network() string  { return "tcp" }
 func (a advertised) String() string { return string(a) }
+
+// isHeartbeat tells what a leader sends so that its followers hear of it from the
+// messages that bring them up to date, as the library makes them.
+func isHeartbeat(args *raft.AppendEntriesRequest) bool {
+	return len(args.Entries) == 0 && args.PrevLogEntry == 0 && args.PrevLogTerm == 0 && args.LeaderCommitIndex == 0
+}
