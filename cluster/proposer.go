@@ -65,13 +65,16 @@ func (p *proposal) abandon() bool {
 // What comes while others wait for a majority is gathered to a wave, which is
 // proposed at once. Whatever the library is given with the log idle becomes one
 // write of each node's log and one message to each follower, and those cost as
-// much for one entry as for a hundred.
+// much for one entry as for a hundred. After a large wave the next waits a little
+// for those who come back; see company.
 type proposer struct {
 	node    *Node
 	queue   chan *proposal   // holds all that wait, so that submit never blocks
 	waves   chan []*proposal // proposed, in this order
 	landed  chan struct{}    // capacity 1: a wave is answered
 	flying  atomic.Int64     // proposals that Raft has and whose waves are not answered
+	wave    atomic.Int64     // proposals in the last wave that was answered; run takes note of it and sets it to 0
+	flight  atomic.Int64     // how long that wave took, in nanoseconds
 	waiting atomic.Int64     // proposals that are not answered, proposed or not
 	bytes   atomic.Int64     // their bytes
 	room    int64            // of Raft's queue, in proposals
@@ -121,6 +124,7 @@ func (q *proposer) forget(p *proposal) {
 func (q *proposer) run(ctx context.Context) {
 	defer close(q.waves)
 	var next []*proposal // the next wave so far
+	var company company
 	for {
 		queue := q.queue
 		if len(next) >= waveMax {
@@ -136,8 +140,14 @@ func (q *proposer) run(ctx context.Context) {
 		case <-q.holds.wake:
 			next = append(next, q.holds.take()...)
 		case <-q.landed:
+		case <-company.late():
+			company.leave()
 		}
-		if q.departs(int64(len(next))) {
+		if q.flying.Load() == 0 { // whichever of the channels was first
+			company.await(len(next), int(q.wave.Swap(0)), time.Duration(q.flight.Load()))
+		}
+		if q.departs(int64(len(next))) && company.suffices(len(next)) {
+			company.leave()
 			q.depart(next)
 			next = nil
 		}
@@ -153,11 +163,16 @@ const waveMax = 1024
 const wavesAhead = 32
 
 // departs tells whether a wave of n goes now: if nothing is under way, so that
-// nobody waits for company, or if it is as large as all that is. The latter keeps
-// more than one wave under way where the network or a disk is slow, each twice
-// the one before, and lets none go that costs more than it gains.
+// nobody waits for company, or if it is as large as all that is, and twice as large
+// where they are a crowd together. The latter keeps more than one wave under way
+// where the network or a disk is slow, each larger than the one before, and lets
+// none go that costs more than it gains.
 func (q *proposer) departs(n int64) bool {
-	return n > 0 && n >= min(q.flying.Load(), waveMax)
+	flying := q.flying.Load()
+	if flying+n >= crowd {
+		flying *= 2
+	}
+	return n > 0 && n >= min(flying, waveMax)
 }
 
 // gather adds what is queued to a wave, up to a size.
@@ -286,6 +301,7 @@ func (q *proposer) refusal(p *proposal) *counter.Error {
 func (q *proposer) answer(stopped chan struct{}) {
 	var releaser releaser
 	for wave := range q.waves {
+		departed := wave[0].proposed
 		for _, p := range wave {
 			releaser.release(p.future, stopped)
 			err := p.future.Error()
@@ -296,6 +312,8 @@ func (q *proposer) answer(stopped chan struct{}) {
 			q.complete(p, err)
 			q.decided(p)
 		}
+		q.wave.Store(int64(len(wave)))
+		q.flight.Store(int64(time.Since(departed)))
 		q.flying.Add(-int64(len(wave)))
 		select {
 		case q.landed <- struct{}{}:

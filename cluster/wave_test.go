@@ -46,3 +46,27 @@ func TestWavesShareWrites(t *testing.T) {
 		})
 	}
 }
+
+// Who comes when a crowd has gone waits for it no longer than is told.
+func TestWaveDoesNotWaitForThoseWhoAreGone(t *testing.T) {
+	const flight, waitMax = 50 * time.Millisecond, 20 * time.Millisecond
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		c.WaitAgree()
+		slowLog(leader, flight)
+		tally := newTally(t)
+		for range 64 {
+			tally.send(leader)
+		}
+		tally.wait()
+		for _, wait := range []time.Duration{waitMax, 0} {
+			asked := time.Now()
+			if reply := leader.Increase(group, key, 1); !reply.OK() {
+				t.Fatal(reply)
+			}
+			if took, most := time.Since(asked), wait+flight+5*time.Millisecond; took > most {
+				t.Errorf("took %v, want at most %v", took, most)
+			}
+		}
+	})
+}
