@@ -114,7 +114,9 @@ func (c *call) identifyRequest() {
 	if ids := c.r.Header["X-Request-Id"]; len(ids) == 1 && saneRequestID(ids[0]) {
 		c.requestID = ids[0]
 	} else {
-		c.requestID = c.handler.requestIDPrefix + strconv.FormatUint(c.handler.requestIDs.Add(1), 10)
+		c.out = strconv.AppendUint(append(c.out, c.handler.requestIDPrefix...), c.handler.requestIDs.Add(1), 10)
+		c.requestID = string(c.out)
+		c.out = c.out[:0]
 	}
 	c.w.Header()["X-Request-Id"] = []string{c.requestID}
 }

@@ -129,11 +129,7 @@ func (h *Handler) add(rt route) {
 
 // answer returns the one path of every call, bound to its route.
 func (h *Handler) answer(rt *route) echo.HandlerFunc {
-	observe := h.metrics.route
-	if rt.watches {
-		observe = h.metrics.watchRoute
-	}
-	observer := observe(rt.name)
+	observer := h.metrics.route(rt)
 	return func(c echo.Context) error {
 		h.serve(c, rt, observer)
 		return nil
@@ -147,7 +143,7 @@ func (h *Handler) serveUnrouted(err error, c echo.Context) {
 		rt.allow = allow
 		rt.handle = (*call).methodNotAllowed
 	}
-	h.serve(c, &rt, h.metrics.route(rt.name))
+	h.serve(c, &rt, h.metrics.route(&rt))
 }
 
 func (c *call) notFound() *counter.Error {
