@@ -16,7 +16,7 @@ func slowLog(leader *clustertest.Node, each time.Duration) (writes func() int) {
 	disk := leader.Disk()
 	before := disk.Calls(storage.OpStoreLogs)
 	disk.Inject(storage.OpStoreLogs, memdisk.Fault{Delay: each})
-	return func() int { return int(disk.Calls(storage.OpStoreLogs) - before) }
+	return func() int { return disk.Calls(storage.OpStoreLogs) - before }
 }
 
 // Who comes while others wait goes with the next wave, and waits for no more
