@@ -6,7 +6,10 @@ const (
 	// crowd is from how many proposals on a wave is worth waiting for: for fewer,
 	// what is saved is little beside the time of those who wait.
 	crowd = 24
-	// companyWaitMax bounds for how long.
+	// companyMax is how many are always enough: what a larger wave saves is less
+	// than what its members could have had done meanwhile.
+	companyMax = 64
+	// companyWaitMax bounds how long a wave waits.
 	companyWaitMax = 20 * time.Millisecond
 )
 
@@ -29,7 +32,7 @@ func (c *company) await(gathered, answered int, flight time.Duration) {
 	if answered == 0 || expected < crowd {
 		return
 	}
-	c.wanted = min(expected-expected/4, waveMax)
+	c.wanted = min(expected-expected/4, companyMax)
 	wait := min(flight, companyWaitMax)
 	if c.timer == nil {
 		c.timer = time.NewTimer(wait)
