@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"tally": main
 //	jwtnode SECRETFILE   start one node that wants tokens, and point TALLY_ENDPOINTS at it
 //	code N COMMAND...    run a command that must end with this exit code
 //	eventually COMMAND   run a command again and again until it succeeds
+//	[hangup]             whether SIGHUP ends anything; not below nohup
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -38,6 +41,12 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster": openCluster, "do": do, "jwtnode": openJWTNode, "code": code, "eventually": eventually,
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "hangup" {
+				return !signal.Ignored(syscall.SIGHUP), nil
+			}
+			return false, fmt.Errorf("there is no condition %s", name)
 		},
 		RequireUniqueNames: true,
 	})
