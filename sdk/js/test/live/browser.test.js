@@ -83,7 +83,10 @@ describe('a browser', skipFor(missing), () => {
 
   test('a page of an origin that is not allowed cannot read', async (t) => {
     const { page } = await open(t, { host: '127.0.0.2' })
-    assert.deepEqual(await page.evaluate(inPage.refused, cluster.endpoints), ['unreachable', 2800, true])
+    const [name, code, definite] = await page.evaluate(inPage.refused, cluster.endpoints)
+    // A busy machine may still be at an attempt when the time is over.
+    assert.ok((name === 'unreachable' && code === 2800) || (name === 'timeout' && code === 2801), `${name} ${code}`)
+    assert.equal(definite, true)
   })
 })
 
