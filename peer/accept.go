@@ -68,6 +68,8 @@ func (p *Port) welcome(raw net.Conn, host string) {
 	switch kind {
 	case kindRaft:
 		p.layer.deliver(c)
+	case kindEntries:
+		p.raft.receive(c, remote)
 	case kindCalls:
 		p.serve(c, remote)
 	}
@@ -104,7 +106,7 @@ func (p *Port) answer(raw net.Conn) (*conn, Hello, streamKind, error) {
 }
 
 func (p *Port) serves(kind streamKind) bool {
-	return kind == kindCalls || kind == kindRaft && !p.layer.isClosed()
+	return kind == kindCalls || (kind == kindRaft || kind == kindEntries) && !p.layer.isClosed()
 }
 
 func (p *Port) serve(c *conn, remote Hello) {

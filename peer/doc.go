@@ -4,9 +4,10 @@
 //	             Network (TCP, or pipes in tests)
 //	                        |
 //	                  hello, both ways          who are you, may you
-//	                   /          \
-//	          kind raft            kind calls
-//	raft.NetworkTransport          batched frames, many calls under way
+//	           /             |              \
+//	     kind raft      kind entries       kind calls
+//	votes, snapshots    entries of logs,   batched frames,
+//	(the library's)     one at a time      many calls under way
 //
 // Every connection begins with a hello in which both sides say who they are and
 // either may refuse the other. Nothing reaches the decoder of the Raft library
@@ -22,7 +23,8 @@
 //
 // Goroutines, all waited for by Close: one that accepts; one for each accepted
 // connection, which exchanges hellos and, for calls, goes on to read requests
-// and run handlers; one that writes replies; for each connection this node
+// and run handlers, and for entries to hand them to Raft; one that hands Raft
+// all else; one that writes replies; for each connection this node
 // opened for calls, one that reads and one that writes; and one for each
 // connection that is being opened. Those of raft.NetworkTransport end when
 // their connections are closed.

@@ -35,6 +35,7 @@ type Hello struct {
 //	type 4 confirmed:         body is empty
 //	kind 1 raft:              messages of raft.NetworkTransport follow
 //	kind 2 calls:             frames follow (frame.go)
+//	kind 3 entries:           Raft's AppendEntries follow (entries.go)
 //
 //	+----+----+----+----+----+-----------------+
 //	| s  | s  | s  | s  | s  | command version |    s: length u16, bytes
@@ -67,8 +68,9 @@ const (
 type streamKind uint8
 
 const (
-	kindRaft  streamKind = 1
-	kindCalls streamKind = 2
+	kindRaft    streamKind = 1
+	kindCalls   streamKind = 2
+	kindEntries streamKind = 3
 )
 
 // String is the kind's label in metrics.
@@ -78,6 +80,8 @@ func (k streamKind) String() string {
 		return "raft"
 	case kindCalls:
 		return "calls"
+	case kindEntries:
+		return "entries"
 	}
 	return "unknown"
 }

@@ -27,7 +27,7 @@ func newMetrics() *metrics {
 	}
 	m := &metrics{
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("connections",
-			"Open connections to other nodes, by kind (raft, calls), whoever opened them.")), []string{"kind"}),
+			"Open connections to other nodes, by kind (raft, entries, calls), whoever opened them.")), []string{"kind"}),
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts(opts("bytes_total",
 			"Bytes received (in) and sent (out) after the hellos, by kind.")), []string{"kind", "direction"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts(opts("handshakes_refused_total",

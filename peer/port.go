@@ -106,6 +106,7 @@ func Open(config Config) (*Port, error) {
 	p.life, p.end = context.WithCancel(context.Background())
 	p.layer = newStreamLayer(p)
 	p.raft = newTransport(p)
+	p.spawn(p.raft.consume)
 	return p, nil
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// raftPoolMax is how many idle connections Raft keeps to one node: one for
-	// entries, one for heartbeats, one for votes.
-	raftPoolMax = 3
+	// raftPoolMax is how many idle connections the library keeps to one node. It
+	// sends votes and the end of a hand-over, one at a time; entries go elsewhere.
+	raftPoolMax = 1
 
 	// raftInFlightMax turns pipelining off. With it, one rejected append can
 	// stop replication to a follower for ever while heartbeats go on
@@ -24,7 +24,7 @@ const (
 	raftInFlightMax = 1
 )
 
-// transport is raft.NetworkTransport with three changes.
+// transport is raft.NetworkTransport with these changes.
 //
 // SetHeartbeatHandler does nothing, so that heartbeats take the same way as all
 // other requests: through the main goroutine of Raft. The library's shortcut
@@ -40,10 +40,15 @@ const (
 // No request commits more than it vouches for; see withinCommit.
 //
 // Entries and snapshots wait for a node that cannot be reached; see patience.
+//
+// Entries and heartbeats go over connections of their own, in few bytes and with
+// little work; see entries.go.
 type transport struct {
 	*raft.NetworkTransport // provides WithPreVote and WithClose too
 	port                   *Port
 	patience               patience
+	senders                *senders
+	requests               chan raft.RPC // of all nodes, for Raft
 }
 
 var (
@@ -53,7 +58,7 @@ var (
 )
 
 func newTransport(p *Port) *transport {
-	return &transport{port: p, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return &transport{port: p, senders: newSenders(p), requests: make(chan raft.RPC), NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  p.layer,
 		MaxPool:                 raftPoolMax,
 		MaxRPCsInFlight:         raftInFlightMax,
@@ -66,9 +71,44 @@ func newTransport(p *Port) *transport {
 // SetHeartbeatHandler does nothing; see transport.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
+// Consumer implements raft.Transport.
+func (t *transport) Consumer() <-chan raft.RPC { return t.requests }
+
+// consume puts what the library's part receives among all other requests, until
+// the transport is closed.
+func (t *transport) consume() {
+	for {
+		select {
+		case rpc := <-t.NetworkTransport.Consumer():
+			select {
+			case t.requests <- rpc:
+			case <-t.port.layer.closed:
+				return
+			}
+		case <-t.port.layer.closed:
+			return
+		}
+	}
+}
+
+// receive serves an accepted connection for entries.
+func (t *transport) receive(c *conn, remote Hello) {
+	defer func() { _ = c.Close() }()
+	r := receiver{conn: c, requests: t.requests, closed: t.port.layer.closed}
+	if err := r.serve(); err != nil && !t.port.layer.isClosed() {
+		t.port.logger.Warn("a connection for entries ended", "node", remote.NodeID, "address", c.RemoteAddr(), "error", err)
+	}
+}
+
+// Close implements raft.WithClose.
+func (t *transport) Close() error {
+	t.senders.close()
+	return t.NetworkTransport.Close()
+}
+
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	args = withinCommit(args)
-	send := func() error { return t.NetworkTransport.AppendEntries(id, t.route(id, target), args, resp) }
+	send := func() error { return t.senders.send(t.route(id, target), args, resp) }
 	if isHeartbeat(args) {
 		return send()
 	}
@@ -182,11 +222,20 @@ func (l *streamLayer) Addr() net.Addr {
 
 // Dial opens a stream to "id@address".
 func (l *streamLayer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	c, err := l.port.dialRoute(target, kindRaft, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// dialRoute opens a connection to "id@address". Every error is an *unreachable.
+func (p *Port) dialRoute(route raft.ServerAddress, kind streamKind, timeout time.Duration) (*conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	at := strings.LastIndexByte(string(target), '@') // an address has none
-	id, addr := string(target[:max(at, 0)]), string(target[at+1:])
-	c, _, err := l.port.dial(ctx, addr, kindRaft, id)
+	at := strings.LastIndexByte(string(route), '@') // an address has none
+	id, addr := string(route[:max(at, 0)]), string(route[at+1:])
+	c, _, err := p.dial(ctx, addr, kind, id)
 	if err != nil {
 		return nil, &unreachable{err}
 	}
