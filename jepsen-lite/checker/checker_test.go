@@ -272,6 +272,11 @@ func TestFalsified(t *testing.T) {
 			f.moveToFront("poll-1", 1)
 		}, []string{"real time"}},
 		{"a user with too many calls", tooManyCalls, []string{"limit"}},
+		{"a user with too many calls before a node began from a snapshot", func(t *testing.T, f *files) {
+			tooManyCalls(t, f)
+			lines := f.journals["n2"]
+			f.journals["n2"] = append(lines, journal.Line{Start: 2}, journal.Line{Restored: lines[len(lines)-1].Hash})
+		}, []string{"limit"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := goodRun(t)

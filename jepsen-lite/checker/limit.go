@@ -58,11 +58,12 @@ func usesWorkload(h *history.History, name string) bool {
 	return false
 }
 
-// forgot says that some node that applied the entry at last, and so may have led,
-// had the one at first from a snapshot.
+// forgot says that some node had the entry at first from a snapshot and began
+// from there before the entry at last, and so may have led and let it pass. A node
+// that began later had no part in it.
 func (l *committedLog) forgot(first, last uint64) bool {
 	for _, r := range l.restores {
-		if r.base >= first && r.last >= last {
+		if first <= r.base && r.base < last {
 			return true
 		}
 	}

@@ -54,11 +54,10 @@ type stateHash struct {
 	hash  string
 }
 
-// restore says that a node got its state up to an index without applying it,
-// and what it applied from there on.
+// restore says that a node got its state up to an index without applying it.
 type restore struct {
-	node       string
-	base, last uint64
+	node string
+	base uint64
 }
 
 // segment is what one process applied without a gap: everything above base.
@@ -186,7 +185,7 @@ func (r *logReader) end(s segment) {
 	}
 	r.segments = append(r.segments, s)
 	if s.base > 0 {
-		r.log.restores = append(r.log.restores, restore{s.node, s.base, s.last})
+		r.log.restores = append(r.log.restores, restore{s.node, s.base})
 	}
 }
 
