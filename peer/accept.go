@@ -67,7 +67,7 @@ func (p *Port) welcome(raw net.Conn, host string) {
 	}
 	switch kind {
 	case kindRaft:
-		p.layer.deliver(c)
+		p.layer.deliver(&streamIn{conn: c})
 	case kindEntries:
 		p.raft.receive(c, remote)
 	case kindCalls:

@@ -226,7 +226,7 @@ func (l *streamLayer) Dial(target raft.ServerAddress, timeout time.Duration) (ne
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return &streamOut{conn: c}, nil
 }
 
 // dialRoute opens a connection to "id@address". Every error is an *unreachable.
