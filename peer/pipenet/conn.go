@@ -158,13 +158,25 @@ func (c *conn) writeLocked(p []byte) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	c.queue.add(c.dueLocked(), p[:n])
+	due := c.dueLocked()
+	c.queue.add(due, p[:n])
 	c.there.traffic.Written += int64(n)
 	if c.there.cut {
-		c.there.traffic.Stalled += int64(n)
+		c.there.traffic.Stalled += int64(n) // healing wakes who waits for it
+	} else {
+		c.other.arriveLocked(due)
 	}
-	c.other.readable.Broadcast()
 	return n, nil
+}
+
+// arriveLocked wakes who reads here when something is due, not before: most of
+// what passes a network with delays would wake its reader twice.
+func (c *conn) arriveLocked(due time.Time) {
+	if passed(due) {
+		c.readable.Broadcast()
+	} else if !c.closed {
+		c.alarmLocked(due)
+	}
 }
 
 // Close ends this end. What it wrote still arrives, and then the end.
@@ -200,15 +212,24 @@ func (c *conn) LocalAddr() net.Addr  { return c.local }
 func (c *conn) RemoteAddr() net.Addr { return c.remote }
 
 func (c *conn) SetDeadline(t time.Time) error {
-	return c.setDeadlines(func() { c.readDeadline, c.writeDeadline = t, t })
+	return c.setDeadlines(func() {
+		c.readDeadline, c.writeDeadline = t, t
+		c.announceLocked()
+	})
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
-	return c.setDeadlines(func() { c.readDeadline = t })
+	return c.setDeadlines(func() {
+		c.readDeadline = t
+		c.readable.Broadcast()
+	})
 }
 
 func (c *conn) SetWriteDeadline(t time.Time) error {
-	return c.setDeadlines(func() { c.writeDeadline = t })
+	return c.setDeadlines(func() {
+		c.writeDeadline = t
+		c.writable.Broadcast() // who reads sleeps on
+	})
 }
 
 func (c *conn) setDeadlines(set func()) error {
@@ -218,24 +239,31 @@ func (c *conn) setDeadlines(set func()) error {
 		return net.ErrClosed
 	}
 	set()
-	c.announceLocked()
 	return nil
 }
 
 // waitLocked lets go of the mutex until there is news of this end or the time
 // comes; the zero time never comes. It may return too early.
 func (c *conn) waitLocked(changed *sync.Cond, until time.Time) {
-	// Deadlines are put off before every read. An alarm that rings too early
-	// costs less than one that is set anew each time.
-	if !until.IsZero() && (c.alarmAt.IsZero() || until.Before(c.alarmAt)) {
-		c.alarmAt = until
-		if c.alarm == nil {
-			c.alarm = time.AfterFunc(time.Until(until), c.ring)
-		} else {
-			c.alarm.Reset(time.Until(until))
-		}
+	if !until.IsZero() {
+		c.alarmLocked(until)
 	}
 	changed.Wait()
+}
+
+// alarmLocked wakes those who wait at this end at a time, or before.
+func (c *conn) alarmLocked(at time.Time) {
+	// Deadlines are put off before every read. An alarm that rings too early
+	// costs less than one that is set anew each time.
+	if !c.alarmAt.IsZero() && !at.Before(c.alarmAt) {
+		return
+	}
+	c.alarmAt = at
+	if c.alarm == nil {
+		c.alarm = time.AfterFunc(time.Until(at), c.ring)
+	} else {
+		c.alarm.Reset(time.Until(at))
+	}
 }
 
 // ring wakes those who wait for a time.
