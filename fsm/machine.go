@@ -18,8 +18,8 @@ import (
 // return at once, and may read the machine.
 type Publisher interface {
 	// Publish is called once for each mutation that was applied, with one event
-	// for each key that it named, possibly none. The slice is the
-	// publisher's to keep.
+	// for each key that it named, possibly none. The slice is used again, and
+	// the strings are parts of the command: keep copies.
 	Publish(revision uint64, events []counter.Event)
 	// Restored is called when a snapshot has replaced the state: what happened
 	// up to revision will never be published.
@@ -61,10 +61,11 @@ type Machine struct {
 	metrics   *metrics
 	limits    idempotencyLimits
 
-	// command is the entry that is being applied, and lists its memory, which the
-	// next one uses again. They belong to the apply goroutine.
+	// command is the entry that is being applied, lists its memory and events what
+	// it brings about; the next one uses both again. They belong to the apply goroutine.
 	command Command
 	lists   lists
+	events  []counter.Event
 
 	mu          sync.RWMutex
 	state       *state
@@ -114,14 +115,14 @@ func (m *Machine) applyEntry(entry *raft.Log) *Applied {
 	}
 	var command *Command
 	if entry.Type == raft.LogCommand {
-		defer m.lists.forget()
+		defer m.forgetCommand()
 		var err error
 		if m.command, err = m.lists.decode(entry.Data); err != nil {
 			return m.fail(fmt.Errorf("log entry %d of term %d: %w", entry.Index, entry.Term, err))
 		}
 		command = &m.command
 	}
-	applied, events, err := m.advance(entry, command)
+	applied, err := m.advance(entry, command)
 	if err != nil {
 		return m.fail(err)
 	}
@@ -136,38 +137,42 @@ func (m *Machine) applyEntry(entry *raft.Log) *Applied {
 	case applied.Err != nil:
 		m.metrics.refusals.Inc()
 	case command.Type == TypeMutation && m.publisher != nil:
-		m.publisher.Publish(entry.Index, events)
+		m.publisher.Publish(entry.Index, m.events)
 	}
 	return applied
 }
 
+// forgetCommand lets go of what the entry brought, so that it is not kept alive
+// until there is another.
+func (m *Machine) forgetCommand() {
+	m.lists.forget()
+	m.events = emptied(m.events)
+}
+
 // advance gives one entry its effects. command is nil for a configuration.
-func (m *Machine) advance(entry *raft.Log, command *Command) (*Applied, []counter.Event, error) {
+func (m *Machine) advance(entry *raft.Log, command *Command) (*Applied, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.failed != nil {
-		return nil, nil, m.failed
+		return nil, m.failed
 	}
 	before := m.state.appliedIndex
 	if entry.Index <= before {
-		return nil, nil, fmt.Errorf("log entry %d of term %d comes after entry %d was applied", entry.Index, entry.Term, before)
+		return nil, fmt.Errorf("log entry %d of term %d comes after entry %d was applied", entry.Index, entry.Term, before)
 	}
 	m.checkpoints.passed(before, entry.Index, m.state.hash)
 	m.state.advance(entry.Index, entry.Term)
-	var (
-		applied *Applied
-		events  []counter.Event
-	)
+	var applied *Applied
 	switch {
 	case command == nil:
 	case m.publisher == nil:
 		applied = m.state.apply(command, nil)
 	default:
-		applied = m.state.apply(command, &events)
+		applied = m.state.apply(command, &m.events)
 	}
 	m.checkpoints.passed(entry.Index, entry.Index+1, m.state.hash)
 	m.waiters.reach(entry.Index)
-	return applied, events, nil
+	return applied, nil
 }
 
 // fail stops the machine for good and returns what to answer: nobody knows what

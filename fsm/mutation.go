@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"tally/counter"
 	"tally/internal/planted"
 )
@@ -28,7 +30,7 @@ func (s *state) mutate(m *counter.Mutation, events *[]counter.Event) ([]counter.
 	outcomes := make([]counter.Outcome, len(m.Operations))
 	results := make([]counter.Counter, changed) // of all outcomes, one after the other
 	if events != nil {
-		*events = make([]counter.Event, 0, changed+deleted)
+		*events = slices.Grow(*events, changed+deleted)
 	}
 	for i := range m.Operations {
 		operation := &m.Operations[i]

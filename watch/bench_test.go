@@ -44,16 +44,41 @@ func BenchmarkPublish(b *testing.B) {
 
 // BenchmarkPublishBatch is the same for a batch of 100 groups.
 func BenchmarkPublishBatch(b *testing.B) {
-	hub := mustOpen(b, watch.Config{})
-	revision := uint64(0)
-	b.ReportAllocs()
+	for _, watchers := range []int{0, 1} {
+		b.Run(fmt.Sprintf("%d watchers of another group", watchers), func(b *testing.B) {
+			hub := mustOpen(b, watch.Config{})
+			for range watchers {
+				mustWatch(b, hub, now("another"))
+			}
+			events := make([]counter.Event, 0, 100)
+			revision := uint64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				revision++
+				events = events[:0]
+				for i := range cap(events) {
+					events = append(events, increase(groupNames[i], revision)...)
+				}
+				hub.Publish(revision, events)
+			}
+		})
+	}
+}
+
+// BenchmarkFirstWatch is what the first watcher after a while finds to do: a full
+// ring that nobody has looked at.
+func BenchmarkFirstWatch(b *testing.B) {
 	for b.Loop() {
-		revision++
-		events := make([]counter.Event, 0, 100)
-		for i := range cap(events) {
-			events = append(events, increase(groupNames[i], revision)...)
+		b.StopTimer()
+		hub := watch.Open(watch.Config{State: noState, Encode: encode})
+		for revision := uint64(1); revision <= watch.DefaultEventsMax; revision++ {
+			hub.Publish(revision, increase(groupNames[revision%100], revision))
 		}
-		hub.Publish(revision, events)
+		b.StartTimer()
+		mustWatch(b, hub, now("a")).Close()
+		b.StopTimer()
+		hub.Close()
+		b.StartTimer()
 	}
 }
 

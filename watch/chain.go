@@ -14,9 +14,9 @@ type chain struct {
 	// down to none is dead, which is a negative count: it is on its way out of
 	// Hub.chains and nobody may use it again.
 	uses atomic.Int64
-	runs int // in the ring; the writer's
+	runs int // in the index, whose own this is
 
-	// newest is set by the writer, and nil when there is no run.
+	// newest is set by who indexes, and nil when there is no run.
 	newest atomic.Pointer[run]
 	// dropped is the revision of the newest run that was taken out of this
 	// chain. It is raised before the run is unlinked, so that a reader that
@@ -28,8 +28,8 @@ type chain struct {
 	queued atomic.Bool
 	below  *chain
 
-	// watched says whether there are cursors, for the writer, who must not wait
-	// for mu. It is written under mu.
+	// watched says whether there are cursors, for who indexes, which can be the
+	// writer, who must not wait for mu. It is written under mu.
 	watched atomic.Bool
 
 	mu      sync.Mutex
@@ -37,7 +37,7 @@ type chain struct {
 }
 
 // acquire returns the chain of a group and counts one more use of it. Readers
-// and the writer meet here without a lock that one could hold against another.
+// and who indexes meet here without a lock that one could hold against another.
 func (h *Hub) acquire(group string) *chain {
 	for {
 		if found, ok := h.chains.Load(group); ok {
@@ -64,30 +64,6 @@ func (h *Hub) release(c *chain) {
 	}
 }
 
-// chainsInRing has the chains that have runs. Such a chain cannot die, so the
-// writer, who changes a group again and again, finds it here without a look at
-// what it shares with readers.
-type chainsInRing map[string]*chain
-
-// chainOfRun returns the chain of a group for one more run.
-func (h *Hub) chainOfRun(group string) *chain {
-	c := h.running[group]
-	if c == nil {
-		c = h.acquire(group)
-		h.running[c.group] = c
-	}
-	c.runs++
-	return c
-}
-
-// runGone says that a run of the chain has left the ring.
-func (h *Hub) runGone(c *chain) {
-	if c.runs--; c.runs == 0 {
-		delete(h.running, c.group)
-		h.release(c)
-	}
-}
-
 const deadChain = -1
 
 // use counts one more use, unless the chain is dead.
@@ -108,7 +84,7 @@ func (c *chain) unuse() (dead bool) {
 	return c.uses.Add(-1) == 0 && c.uses.CompareAndSwap(0, deadChain)
 }
 
-// append makes r the newest run. Only the writer calls it.
+// append makes r the newest run. Only who indexes calls it.
 func (c *chain) append(r *run) {
 	if last := c.newest.Load(); last != nil {
 		r.older.Store(last)
@@ -117,7 +93,7 @@ func (c *chain) append(r *run) {
 	c.newest.Store(r)
 }
 
-// remove takes out r, which must be the oldest run. Only the writer calls it.
+// remove takes out r, which must be the oldest run. Only who indexes calls it.
 func (c *chain) remove(r *run) {
 	c.dropped.Store(r.revision)
 	if next := r.newer.Load(); next != nil {

@@ -62,6 +62,7 @@ func (h *Hub) Watch(selections ...Selection) (*Cursor, error) {
 		h.metrics.refused.Inc()
 		return nil, h.tooManyWatchers()
 	}
+	h.catchUp() // first: the writer indexes from here on, but not a backlog
 	c := &Cursor{hub: h, ready: make(chan struct{}, 1), subscriptions: make([]subscription, len(selections))}
 	for i, selection := range selections {
 		c.subscriptions[i] = h.subscribe(c, selection)
@@ -149,7 +150,9 @@ func (c *Cursor) Poll() (Batch, error) {
 		// Published is loaded after the readings, so that the position that comes
 		// out of this is behind as few of them as possible.
 		c.readLost()
-		changes, upTo, more := c.merge(c.hub.published.Load())
+		published := c.hub.published.Load()
+		c.hub.catchUp()
+		changes, upTo, more := c.merge(published)
 		if !c.overtaken() {
 			return c.advance(changes, upTo, more), nil
 		}
@@ -181,7 +184,7 @@ func (c *Cursor) overtaken() (overtaken bool) {
 }
 
 func (s *subscription) overtaken(h *Hub) bool {
-	return s.lost || s.position < s.chain.dropped.Load() || s.position < h.restored.Load()
+	return s.lost || s.position < s.chain.dropped.Load() || s.position < h.forgotten.Load()
 }
 
 func (c *Cursor) forgetLast() {

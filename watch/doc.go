@@ -13,32 +13,42 @@
 //
 // # Data path
 //
-// The events of one revision are cut into runs, each of neighbouring events of
-// one group. A run is linked twice: into the ring, which holds everything in
-// log order and is where the oldest revision is dropped when a limit is passed,
-// and into the chain of its group, where a watcher finds its events without
-// looking at those of others:
+// The writer packs the events of one revision into a record and links it into
+// the ring, which holds everything in log order and is where the oldest revision
+// is dropped when a limit is passed. Most events are never asked for, so nothing
+// else is done while nobody watches.
 //
-//	ring, oldest first   [7 a] -> [8 b] -> [9 a] -> [9 c] -> [9 a] -> [12 b]
-//	chain of a           [7 a] <---------> [9 a] <---------> [9 a]
-//	chain of b                    [8 b] <--------------------------> [12 b]
-//	chain of c                                      [9 c]
+// Where somebody watches, records are indexed: their events are cut into runs,
+// each of neighbouring events of one group, and a run is linked into the chain of
+// its group, where a watcher finds its events without looking at those of others:
 //
-// The writer links the runs of a revision and only then stores the revision as
-// published. A reader loads what is published first, so it sees all of a
+//	ring, oldest first    [7 a] -> [8 b] -> [9 a c a] -> [12 b]
+//	index, oldest first   [7 a] -> [8 b] -> [9 a] -> [9 c] -> [9 a] -> [12 b]
+//	chain of a            [7 a] <---------> [9 a] <---------> [9 a]
+//	chain of b                     [8 b] <--------------------------> [12 b]
+//	chain of c                                       [9 c]
+//
+// The writer itself indexes what it publishes. Only the first watcher after a
+// while in which there was none finds a backlog, and indexes it, which takes some
+// 20 ms for a full ring. Nobody waits for the writer or the other way round: who
+// finds the index busy leaves a note for the waker.
+//
+// A record is linked before its revision is stored as published, and nothing is
+// indexed before that. A reader loads what is published first, then sees to it
+// that the index has come that far, and looks at nothing later: it sees all of a
 // revision or nothing of it. It goes back along the chains of its groups to its
 // position, merges forward, and checks last that the ring has not overtaken it;
 // if it has, what was merged is thrown away and the group starts with a reset.
 //
-// Runs that the ring drops are cut out of both lists in both directions, so
-// that who still holds one holds that one only and not all that came after it.
+// Records and runs that are dropped are cut out of all lists in both directions,
+// so that who still holds one holds that one only and not all that came after it.
 //
 // # Waking
 //
-// The writer must take constant time for an event, whoever watches. It takes no
+// The writer must take constant time for an event, whoever watches. It waits for no
 // lock that a reader takes, and it wakes nobody: even closing one channel on
 // which 10,000 goroutines wait makes each of them runnable on the goroutine that
-// closes. It puts the group's chain on a lock-free stack for the hub's one
+// closes. Who indexes puts the group's chain on a lock-free stack for the hub's one
 // goroutine, the waker, which signals the cursors of that group and of no other.
 //
 // # What is never done here

@@ -22,9 +22,9 @@ const (
 type Config struct {
 	// EventsMax is how many events the ring holds, 0 for DefaultEventsMax.
 	EventsMax int
-	// BytesMax is how much memory the ring may take, in bytes, 0 for
+	// BytesMax is how much memory the ring and the index may take, in bytes, 0 for
 	// DefaultBytesMax. An event is charged when it arrives for itself and for
-	// its encoding, whether or not anybody ever asks for that. Whole revisions
+	// its encoding, whether or not anybody ever asks for those. Whole revisions
 	// are dropped, also the newest when it alone is over a limit.
 	BytesMax int
 	// WatchersMax is how many watchers there can be, 0 for DefaultWatchersMax.
@@ -50,25 +50,27 @@ type Config struct {
 }
 
 // Hub holds the newest committed events for its watchers. Publish and Restored
-// belong to the one goroutine that applies the log; everything else may be
-// called at any time from anywhere.
+// belong to the one goroutine that applies the log, the writer; everything else
+// may be called at any time from anywhere.
 type Hub struct {
 	config  Config
 	metrics *metrics
 	ring    ring // the writer's
 
+	index index
+
 	// published is the newest revision that readers may see: everything up to
-	// it is linked, or was dropped.
+	// it is in the ring, or was dropped.
 	published atomic.Uint64
-	// floor is the newest revision of which the ring has dropped anything: it
-	// covers what came later. It is raised before a run is unlinked.
+	// floor is the newest revision that the ring has dropped: it covers what
+	// came later. It is raised before the record is cut off.
 	floor atomic.Uint64
-	// restored is the newest revision that came as a snapshot: whatever a
-	// watcher has not seen up to there, nobody can tell it.
-	restored atomic.Uint64
+	// forgotten is the newest revision that came as a snapshot, or was dropped
+	// before it was indexed: whatever a watcher has not seen up to there, nobody
+	// can tell it.
+	forgotten atomic.Uint64
 
 	chains   sync.Map     // group ID -> *chain; those with runs or watchers
-	running  chainsInRing // those with runs, once more; the writer's
 	groups   atomic.Int64 // how many chains there are
 	watchers atomic.Int64 // how many groups are watched, over all cursors
 
@@ -83,7 +85,7 @@ func Open(config Config) *Hub {
 	setDefault(&config.BytesMax, DefaultBytesMax)
 	setDefault(&config.WatchersMax, DefaultWatchersMax)
 	setDefault(&config.BatchEventsMax, DefaultBatchEventsMax)
-	h := &Hub{config: config, running: chainsInRing{}, waker: newWaker()}
+	h := &Hub{config: config, index: index{running: map[string]*chain{}}, waker: newWaker()}
 	h.metrics = newMetrics(config.Registerer, h)
 	go h.wakeWatchers()
 	return h
@@ -104,67 +106,31 @@ func (h *Hub) Close() {
 }
 
 // Publish appends the events of a revision, possibly none, and has their
-// watchers woken. Revisions only grow. The time it takes depends on the events
-// alone, not on who watches, and it waits for nobody. The slice belongs to the hub from then on. Of
-// the strings it keeps copies: an event's key is often a small part of a large request.
+// watchers woken. Revisions only grow. It waits for nobody, and the time it takes
+// depends on the events and on whether anybody watches, not on who or how many.
+// It keeps copies: the slice and the strings stay the caller's.
 func (h *Hub) Publish(revision uint64, events []counter.Event) {
-	first := h.append(revision, events)
+	h.ring.append(revision, events)
 	h.published.Store(revision)
-	h.wakeWatchersOf(first)
-	for h.ring.events.Load() > int64(h.config.EventsMax) || h.ring.bytes.Load() > int64(h.config.BytesMax) {
-		h.dropOldestRevision()
-	}
-}
-
-// append links the events behind everything else and returns the first of their
-// runs, nil if there are no events.
-func (h *Hub) append(revision uint64, events []counter.Event) (first *run) {
-	// All runs of a revision leave the ring together, so they may be one piece of memory.
-	runs := make([]run, countRuns(events))
-	for i, start := 0, 0; i < len(runs); i++ {
-		end := endOfRun(events, start)
-		r := &runs[i]
-		r.revision, r.start, r.events = revision, start, events[start:end:end]
-		r.chain = h.chainOfRun(events[start].Group)
-		r.own(r.chain.newest.Load())
-		r.chain.append(r)
-		h.ring.append(r)
-		start = end
-	}
-	if len(runs) == 0 {
-		return nil
-	}
-	return &runs[0]
-}
-
-func (h *Hub) wakeWatchersOf(first *run) {
-	queued := false
-	for r := first; r != nil; r = r.following {
-		// A watcher that arrives after this look will find the event by itself:
-		// it joins its chain before it loads what is published.
-		if r.chain.watched.Load() {
-			h.waker.enqueue(r.chain)
-			queued = true
+	// Indexed before anything is dropped, so that a watched group that loses
+	// nothing is not taken for one that might.
+	h.look()
+	if h.isOver() {
+		for h.isOver() {
+			h.dropOldest()
 		}
-	}
-	if queued {
-		h.waker.start()
+		h.look()
 	}
 }
 
-// dropOldestRevision takes the oldest revision out of the ring, whole.
-func (h *Hub) dropOldestRevision() {
-	revision := h.ring.oldest.revision
-	h.floor.Store(revision)
-	for h.ring.oldest != nil && h.ring.oldest.revision == revision {
-		h.dropOldestRun()
-	}
+func (h *Hub) isOver() bool {
+	return h.ring.events.Load() > int64(h.config.EventsMax) || h.ring.bytes.Load() > int64(h.config.BytesMax)
 }
 
-func (h *Hub) dropOldestRun() {
-	r := h.ring.removeOldest()
-	r.chain.remove(r)
-	h.runGone(r.chain)
+// dropOldest takes the oldest revision out of the ring, whole.
+func (h *Hub) dropOldest() {
+	h.floor.Store(h.ring.oldest.Load().revision)
+	h.ring.removeOldest()
 }
 
 // Restored says that a snapshot has replaced the state: what happened up to
@@ -172,13 +138,24 @@ func (h *Hub) dropOldestRun() {
 // every watcher that is not past revision gets a reset. It takes time in
 // proportion to the ring, which is little beside the reading of a snapshot.
 func (h *Hub) Restored(revision uint64) {
-	h.restored.Store(revision)
-	h.floor.Store(revision)
-	for h.ring.oldest != nil {
-		h.dropOldestRun()
+	h.forget(revision)
+	for h.ring.oldest.Load() != nil {
+		h.dropOldest()
 	}
+	h.floor.Store(revision)
 	h.published.Store(revision)
+	h.look()
 	h.waker.wakeAll()
+}
+
+// forget says that nobody can be told what happened up to revision.
+func (h *Hub) forget(revision uint64) {
+	for {
+		forgotten := h.forgotten.Load()
+		if forgotten >= revision || h.forgotten.CompareAndSwap(forgotten, revision) {
+			return
+		}
+	}
 }
 
 // Published returns the newest revision that watchers can have been told of.

@@ -30,7 +30,7 @@ func newMetrics(registerer prometheus.Registerer, h *Hub) *metrics {
 	}
 	registerer.MustRegister(m.resets, m.refused,
 		gauge("tally_watch_watchers", "Groups that are watched, over all connections.", &h.watchers),
-		gauge("tally_watch_groups", "Groups that have watchers or events in the ring.", &h.groups),
+		gauge("tally_watch_groups", "Groups that have watchers, or events in the ring that were indexed because there were watchers.", &h.groups),
 		gauge("tally_watch_ring_events", "Events in the ring.", &h.ring.events),
 		gauge("tally_watch_ring_bytes", "Memory charged to the events in the ring, in bytes.", &h.ring.bytes),
 	)

@@ -20,12 +20,20 @@ import (
 // TestHubAgainstNaiveList for the same in every detail but without concurrency.
 func TestManyReaders(t *testing.T) {
 	for seed := range uint64(4) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { manyReaders(t, seed) })
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { manyReaders(t, seed, 12) })
 	}
 }
 
-func manyReaders(t *testing.T, seed uint64) {
-	const revisions, readers = 4_000, 12
+// TestOneReader is the same with a single reader, so that nobody watches while it
+// comes back, and it finds much that is in no chain.
+func TestOneReader(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { manyReaders(t, seed, 1) })
+	}
+}
+
+func manyReaders(t *testing.T, seed, readers uint64) {
+	const revisions = 4_000
 	var (
 		mu  sync.Mutex // guards log, which is the state
 		log history

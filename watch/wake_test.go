@@ -182,6 +182,7 @@ func TestWatchersComeAndGo(t *testing.T) {
 		}
 	}
 	watchers.Wait()
+	mustWatch(t, hub, now("another")).Close() // so that everything is indexed
 	if got := metric(t, registry, "tally_watch_groups"); got != 1 {
 		t.Errorf("%d groups are kept, the ring has one event", got)
 	}

@@ -2,7 +2,7 @@ package watch
 
 import "sync/atomic"
 
-// waker is how the writer hands the waking of watchers to another goroutine.
+// waker is how the writer, or who else indexes, hands the waking of watchers to another goroutine.
 // What it holds is bounded by the number of chains: each is on the stack at
 // most once, however many events arrive before its watchers are woken.
 type waker struct {
@@ -16,7 +16,7 @@ func newWaker() waker {
 	return waker{work: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// enqueue puts c on the stack, unless it is there. Only the writer calls it, so
+// enqueue puts c on the stack, unless it is there. Only who indexes calls it, so
 // that an attempt fails only when the waker has just taken the whole stack.
 func (w *waker) enqueue(c *chain) {
 	if c.queued.Swap(true) {
@@ -46,6 +46,7 @@ func (w *waker) start() {
 func (h *Hub) wakeWatchers() {
 	defer close(h.waker.done)
 	for range h.waker.work {
+		h.lookIfOwed()
 		for c := h.waker.top.Swap(nil); c != nil; {
 			below := c.below
 			c.below = nil

@@ -75,7 +75,7 @@ func repeatEvents(t *told) {
 func swapEvents(t *told) {
 	t.publish = func(revision uint64, events []counter.Event) {
 		if t.changes%often == 0 {
-			t.held, events = events, nil
+			t.held, events = slices.Clone(events), nil
 		} else if t.held != nil {
 			t.held, events = nil, append(slices.Clone(events), t.held...)
 		}
