@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tally/jepsen-lite/checker"
+	"tally/jepsen-lite/history"
 	"tally/jepsen-lite/nemesis"
 	"tally/jepsen-lite/proc"
 	"tally/jepsen-lite/workload"
@@ -132,7 +133,7 @@ func listKinds() {
 // floors is the least that a run must have done to have shown anything: far
 // below what it does when all is well.
 func floors(s settings) checker.Floors {
-	f := checker.Floors{PerKind: 1, Served: 0.2, Operations: int(20 * s.Time.Seconds())}
+	f := checker.Floors{Workloads: s.Workloads, PerKind: 1, Served: 0.2, Operations: int(20 * s.Time.Seconds())}
 	if s.Rate > 0 {
 		f.Operations = int(min(s.Rate/4, 20) * s.Time.Seconds())
 	}
@@ -141,6 +142,7 @@ func floors(s settings) checker.Floors {
 	}
 	if slices.Contains(s.Workloads, "watch") {
 		f.Events = int(s.Time.Seconds())
+		f.Forms = []history.Form{history.Poll, history.Stream, history.GroupPoll, history.GroupStream}
 	}
 	return f
 }

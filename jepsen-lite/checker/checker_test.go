@@ -25,7 +25,7 @@ func TestGoodRun(t *testing.T) {
 	verdict := goodRun(t).check(checker.Config{})
 	for _, r := range verdict.Results {
 		t.Logf("%-10s %-8s %s", r.Name, r.Outcome, r.Summary)
-		if r.Checked == 0 && r.Name != "hashes" {
+		if r.Checked == 0 {
 			t.Errorf("%s looked at nothing", r.Name)
 		}
 	}
@@ -271,6 +271,19 @@ func TestFalsified(t *testing.T) {
 		{"a change that is told of before it is sent", func(t *testing.T, f *files) {
 			f.moveToFront("poll-1", 1)
 		}, []string{"real time"}},
+		{"a reading answered with nonsense", func(_ *testing.T, f *files) {
+			_, c := f.invocation(history.Read, "register-0", 5)
+			c.Type, c.Reply = history.TypeFail, &history.Reply{Status: 200, Error: "no JSON", Malformed: true}
+		}, []string{"replay"}},
+		{"a change answered with nonsense", func(_ *testing.T, f *files) {
+			_, c := f.invocation(history.Increase, "ticket-0", 11)
+			c.Type, c.Reply = history.TypeInfo, &history.Reply{Status: 200, Error: "no revision", Malformed: true}
+		}, []string{"replay"}},
+		{"a watcher who is told nonsense", func(_ *testing.T, f *files) {
+			last := f.history[len(f.history)-1]
+			told := history.Entry{Type: history.TypeMessage, Time: last.Time, Message: &history.Message{Watcher: "stream-9", Node: "n1", Form: history.Stream, Malformed: "no JSON"}}
+			f.history = append(f.history[:len(f.history)-1], told, last)
+		}, []string{"watch"}},
 		{"a user with too many calls", tooManyCalls, []string{"limit"}},
 		{"a user with too many calls before a node began from a snapshot", func(t *testing.T, f *files) {
 			tooManyCalls(t, f)
@@ -446,6 +459,21 @@ func TestUnknown(t *testing.T) {
 		}, "complete"},
 		{"too few requests", checker.Config{Floors: checker.Floors{Operations: 100_000}}, nil, "floors"},
 		{"too few events", checker.Config{Floors: checker.Floors{Events: 100_000}}, nil, "floors"},
+		{"a workload that sent nothing", checker.Config{Floors: checker.Floors{Workloads: []string{"ticket", "register-2"}}}, nil, "floors"},
+		{"a form of watch in which nothing was told", checker.Config{Floors: checker.Floors{Forms: []history.Form{history.Poll, history.Stream}}}, nil, "floors"},
+		{"no two hashes to compare", checker.Config{}, func(f *files) {
+			for id := range f.journals {
+				for i := range f.journals[id] {
+					f.journals[id][i].Hash = nil
+				}
+			}
+			index := uint64(1000)
+			for i := range f.history {
+				if h := f.history[i].Hash; h != nil {
+					h.Index, index = index, index+1
+				}
+			}
+		}, "hashes"},
 		{"too few faults", checker.Config{Floors: checker.Floors{Faults: 2}}, nil, "faults"},
 		{"a fault that was not felt", checker.Config{}, func(f *files) {
 			for i := range f.history {

@@ -304,6 +304,9 @@ func checkHashes(l *committedLog, h *history.History) Result {
 			r.violation("at entry %d the state of %s (%s) has the hash %s and that of %s (%s) has %s", hash.index, known.node, known.where, known.hash, hash.node, hash.where, hash.hash)
 		}
 	}
+	if compared == 0 {
+		r.unknown("no two hashes are of one index")
+	}
 	r.Checked = compared
 	r.summarize("%d state hashes at %d indexes", len(all), len(first))
 	return *r

@@ -214,10 +214,14 @@ func describe(o *history.Operation) string {
 	return fmt.Sprintf("request %d (%v, through %s at %v)", o.ID, o.Op.Parts, o.Op.Node, o.Invoked)
 }
 
-// checkAnswers holds what clients were told of their changes against the log.
+// checkAnswers holds what clients were told of their changes against the log, and
+// sees that nobody was told nonsense.
 func (r *replay) checkAnswers() {
 	for i := range r.history.Operations {
 		o := &r.history.Operations[i]
+		if o.Reply.Malformed {
+			r.result.violation("%s was answered, whole, with what makes no sense: %s", describe(o), o.Reply.Error)
+		}
 		if o.Op.Kind.IsRead() {
 			continue
 		}

@@ -11,11 +11,13 @@ import (
 
 // Stats is what was done in a run.
 type Stats struct {
-	Operations int          `json:"operations"`
-	ByKind     []KindStats  `json:"byKind"`
-	Events     int          `json:"events"` // that watchers were told of
-	Entries    int          `json:"entries"`
-	Faults     []FaultStats `json:"faults"`
+	Operations int         `json:"operations"`
+	ByKind     []KindStats `json:"byKind"`
+	Events     int         `json:"events"` // that watchers were told of
+	// Told are the same events by how they were told.
+	Told    map[history.Form]int `json:"told"`
+	Entries int                  `json:"entries"`
+	Faults  []FaultStats         `json:"faults"`
 }
 
 // KindStats is what came of the requests of one kind in one workload.
@@ -63,7 +65,7 @@ func statsOf(h *history.History, l *committedLog) Stats {
 			k.Fail++
 		}
 	}
-	s := Stats{Operations: len(h.Operations), Entries: len(l.entries), Faults: faultsOf(h)}
+	s := Stats{Operations: len(h.Operations), Told: map[history.Form]int{}, Entries: len(l.entries), Faults: faultsOf(h)}
 	for _, k := range kinds {
 		s.ByKind = append(s.ByKind, *k)
 	}
@@ -72,6 +74,7 @@ func statsOf(h *history.History, l *committedLog) Stats {
 	})
 	for _, m := range h.Messages {
 		s.Events += len(m.What.Events)
+		s.Told[m.What.Form] += len(m.What.Events)
 	}
 	return s
 }
@@ -116,6 +119,10 @@ func checkFaults(s Stats, floors Floors) Result {
 type Floors struct {
 	// Operations, Events and Faults are the least numbers of the whole run.
 	Operations, Events, Faults int
+	// Workloads must each have sent something, and in each of Forms watchers must
+	// have been told something.
+	Workloads []string
+	Forms     []history.Form
 	// PerKind is the least number of requests of each kind in each workload that
 	// were served: ok or decided. At least one must be.
 	PerKind int
@@ -137,6 +144,16 @@ func checkFloors(s Stats, floors Floors) Result {
 	}
 	if s.Events < floors.Events {
 		result.unknown("%d events; the run asks for %d", s.Events, floors.Events)
+	}
+	for _, name := range floors.Workloads {
+		if !slices.ContainsFunc(s.ByKind, func(k KindStats) bool { return k.Workload == name }) {
+			result.unknown("%s: nothing was sent", name)
+		}
+	}
+	for _, form := range floors.Forms {
+		if s.Told[form] == 0 {
+			result.unknown("no watcher was told of anything as %s", form)
+		}
 	}
 	var changes, unknown int
 	for _, k := range s.ByKind {

@@ -91,6 +91,10 @@ func checkWatch(r *replay, result *Result) {
 }
 
 func (c *watchCheck) message(m *history.Message) {
+	if m.Malformed != "" {
+		c.result.violation("%s was told by %s, whole, what makes no sense: %s", m.Watcher, m.Node, m.Malformed)
+		return
+	}
 	f := c.followers[m.Watcher]
 	if f == nil {
 		f = c.newFollower(m)

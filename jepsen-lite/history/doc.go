@@ -31,6 +31,9 @@
 //	anything else: time-out, reset, end of file,        info      fail
 //	a cut or broken body, a status that is no JSON
 //
+// A whole reply that makes no sense is marked as malformed besides: no node may
+// send one, whatever came of the request.
+//
 // A read that failed says nothing and is left out by the checkers. After info
 // the request may take effect at any later time, so the client goes on as a new
 // process: a process has one request at a time.

@@ -145,6 +145,9 @@ type Reply struct {
 	Definite bool   `json:"definite,omitempty"`
 	// Error tells what went wrong, for people.
 	Error string `json:"error,omitempty"`
+	// Malformed says that the reply came whole and makes no sense, which no node
+	// may do.
+	Malformed bool `json:"malformed,omitempty"`
 }
 
 // Outcome is what came of one part.
@@ -190,6 +193,9 @@ type Message struct {
 	// Final says that the watcher has all there was, as far as it can tell: a
 	// poll after the end of all changes was answered with nothing more.
 	Final bool `json:"final,omitempty"`
+	// Malformed says what is wrong with a message that came whole and makes no
+	// sense. The watcher uses nothing of it, and it has no Position.
+	Malformed string `json:"malformed,omitempty"`
 }
 
 // Form is how a watcher watches.

@@ -110,7 +110,7 @@ func (c *client) exchange(ctx context.Context, id uint64, op *history.Op) (histo
 	}
 	reply, err := readReply(response, body, op)
 	if err != nil {
-		return history.Broken, history.Reply{Status: response.StatusCode, Error: err.Error()}
+		return history.Broken, history.Reply{Status: response.StatusCode, Error: err.Error(), Malformed: true}
 	}
 	return history.Answered, reply
 }

@@ -118,29 +118,30 @@ func TestNoChangeIsRepeated(t *testing.T) {
 
 func TestOutcomes(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		handle http.HandlerFunc
-		want   history.Type
+		name      string
+		handle    http.HandlerFunc
+		want      history.Type
+		malformed bool
 	}{
-		{"an answer", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(oneIncrease)) }, history.TypeOK},
+		{"an answer", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(oneIncrease)) }, history.TypeOK, false},
 		{"a definite error", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(`{"code":"no_leader","definite":true}`))
-		}, history.TypeFail},
+		}, history.TypeFail, false},
 		{"an indefinite error", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusGatewayTimeout)
 			_, _ = w.Write([]byte(`{"code":"outcome_unknown","definite":false}`))
-		}, history.TypeInfo},
+		}, history.TypeInfo, false},
 		{"an error that says nothing", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "{}", http.StatusServiceUnavailable)
-		}, history.TypeInfo},
+		}, history.TypeInfo, true},
 		{"a cut body", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(oneIncrease[:20]))
-		}, history.TypeInfo},
+		}, history.TypeInfo, false},
 		{"a success without a revision", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte(strings.Replace(oneIncrease, `"revision":9,`, "", 1)))
-		}, history.TypeInfo},
+		}, history.TypeInfo, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url, enough, _ := counted(t, 3, test.handle)
@@ -149,7 +150,7 @@ func TestOutcomes(t *testing.T) {
 			for i := range h.Operations {
 				o := &h.Operations[i]
 				processes[o.Process]++
-				if o.Outcome != test.want {
+				if o.Outcome != test.want || o.Reply.Malformed != test.malformed {
 					t.Errorf("it is %s: %+v", o.Outcome, o.Reply)
 				}
 			}
@@ -157,6 +158,37 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("%d requests of %d processes", len(h.Operations), len(processes))
 			}
 		})
+	}
+}
+
+// What a watcher is told is written down also where it makes no sense.
+func TestNonsenseIsWrittenDown(t *testing.T) {
+	var mu sync.Mutex
+	asked := 0
+	url, enough, _ := counted(t, 1_000_000, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		switch {
+		case !strings.Contains(r.URL.Path, "/watch"):
+			_, _ = w.Write([]byte(oneIncrease))
+		case r.Header.Get("Accept") == "text/event-stream":
+			_, _ = w.Write([]byte("id: 7\ndata: {\"revision\":8,\"events\":[]}\n\n"))
+		default:
+			_, _ = w.Write([]byte(`{"events":[]}`)) // no position
+		}
+	})
+	time.AfterFunc(500*time.Millisecond, func() { close(enough) })
+	told := map[history.Form]int{}
+	for _, m := range runAgainst(t, "watch", url, enough).Messages {
+		if m.What.Malformed != "" {
+			told[m.What.Form]++
+		}
+	}
+	for _, form := range []history.Form{history.Stream, history.GroupPoll, history.GroupStream} {
+		if told[form] == 0 {
+			t.Errorf("nothing was written down of %s: %v", form, told)
+		}
 	}
 }
 

@@ -186,17 +186,35 @@ func (w *watcher) poll(ctx context.Context, node Node, wait time.Duration) (even
 	if err != nil {
 		return 0, err
 	}
-	var t told
-	if err := json.Unmarshal(body, &t); err != nil {
-		return 0, err
-	}
-	final := wait == 0 && len(t.Events) == 0
 	form := history.Poll
 	if w.form.Several() {
 		form = history.GroupPoll
 	}
-	w.note(node, form, after, &t, final)
+	t, err := w.read(node, form, body)
+	if err != nil {
+		return 0, err
+	}
+	w.note(node, form, after, t, wait == 0 && len(t.Events) == 0)
 	return len(t.Events), nil
+}
+
+// read understands what came whole, or writes down that it makes no sense.
+func (w *watcher) read(node Node, form history.Form, data []byte) (*told, error) {
+	var t told
+	err := json.Unmarshal(data, &t)
+	if err == nil && (t.Cursor == "") == w.form.Several() {
+		err = fmt.Errorf("the cursor is %q", t.Cursor)
+	}
+	if err != nil {
+		return nil, w.complain(node, form, fmt.Errorf("%w: %s", err, data))
+	}
+	return &t, nil
+}
+
+// complain writes down what makes no sense, and returns it.
+func (w *watcher) complain(node Node, form history.Form, err error) error {
+	w.suite.config.Recorder.Message(history.Message{Watcher: w.name, Node: node.ID, Form: form, Malformed: err.Error()})
+	return err
 }
 
 // get asks for a watch and returns the response to a request that is served.
@@ -238,14 +256,14 @@ func (w *watcher) stream(ctx context.Context, node Node) error {
 		case field == "id":
 			id = value
 		case line == "\n" && data != "":
-			var t told
-			if err := json.Unmarshal([]byte(data), &t); err != nil {
+			t, err := w.read(node, w.form, []byte(data))
+			if err != nil {
 				return err
 			}
-			if id != w.place(&t) {
-				return fmt.Errorf("the message %q is of %q", id, w.place(&t))
+			if id != w.place(t) {
+				return w.complain(node, w.form, fmt.Errorf("the message %q is of %q", id, w.place(t)))
 			}
-			w.note(node, w.form, after, &t, false)
+			w.note(node, w.form, after, t, false)
 			after, data, id = "", "", ""
 		}
 	}
