@@ -271,6 +271,10 @@ func TestFalsified(t *testing.T) {
 		{"a change that is told of before it is sent", func(t *testing.T, f *files) {
 			f.moveToFront("poll-1", 1)
 		}, []string{"real time"}},
+		{"a counter read where nothing was applied", func(_ *testing.T, f *files) {
+			_, c := f.invocation(history.Stale, "counter-0", 3)
+			c.Reply.Outcomes[0].Counters = []history.Counter{by("c", 3)}
+		}, []string{"replay"}},
 		{"a reading answered with nonsense", func(_ *testing.T, f *files) {
 			_, c := f.invocation(history.Read, "register-0", 5)
 			c.Type, c.Reply = history.TypeFail, &history.Reply{Status: 200, Error: "no JSON", Malformed: true}

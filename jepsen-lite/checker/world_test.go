@@ -176,6 +176,12 @@ func (w *world) read(op history.Op) {
 		Outcomes: []history.Outcome{{Group: part.Group, Counters: countersOf(reading.Counters)}}})
 }
 
+// readEmpty is answered by a node that has applied nothing yet.
+func (w *world) readEmpty(op history.Op) {
+	id := w.invoke(op)
+	w.recorder.Complete(w.process, id, history.TypeOK, history.Reply{Status: 200, Outcomes: []history.Outcome{{Group: op.Parts[0].Group}}})
+}
+
 func countersOf(list []counter.Counter) []history.Counter {
 	var counters []history.Counter
 	for _, c := range list {
@@ -221,6 +227,7 @@ func (w *world) populate() {
 		w.read(op("register", part(history.Read, "register-0")))
 		w.change(op("counter", part(history.Increase, "counter-0", by("c", 3))))
 		w.read(op("counter", part(history.Read, "counter-0")))
+		w.readEmpty(op("counter", part(history.Stale, "counter-0")))
 		w.change(op("counter", part(history.Decrease, "counter-0", by("c", 1))))
 		w.change(op("ticket", part(history.Increase, "ticket-0", by("next", 1))))
 		w.change(op("several", part(history.Increase, "several-0", by("b", -n), by("a", n))))
