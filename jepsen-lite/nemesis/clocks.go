@@ -29,8 +29,16 @@ func clockKinds() []Kind {
 	return kinds
 }
 
-// skewSeen is the skew from which on a node says that its clock is wrong.
-const skewSeen = 5 * time.Second
+// skewSlack is how far from the truth a node's word of its skew may be. It is less
+// than any skew, so that neither a right clock passes nor what the node has
+// said since an earlier fault.
+const skewSlack = 5 * time.Second
+
+// showsSkew says whether a node that sees a skew of so many seconds has noticed
+// that its clock is off by an offset.
+func showsSkew(seconds float64, offset time.Duration) bool {
+	return math.Abs(seconds-offset.Seconds()) < skewSlack.Seconds()
+}
 
 // someSkew returns 10 s to 6 h, small ones as often as large ones.
 func someSkew(i *Injection) time.Duration {
@@ -46,19 +54,19 @@ func skew(i *Injection, offset time.Duration) error {
 	if err := m.SetClock(offset); err != nil {
 		return err
 	}
-	if err := proveSkew(i, m); err != nil {
+	if err := proveSkew(i, m, offset); err != nil {
 		return err
 	}
 	return i.Hold()
 }
 
-// proveSkew waits until the node has noticed that its clock is wrong.
-func proveSkew(i *Injection, m *proc.Machine) error {
+// proveSkew waits until the node has noticed how wrong its clock is.
+func proveSkew(i *Injection, m *proc.Machine, offset time.Duration) error {
 	return i.Await("a node that says its clock is wrong", func() (bool, error) {
 		metrics, err := m.Metrics(i.Context)
 		seen := metrics["tally_cluster_clock_skew_seconds"]
-		if math.Abs(seen) < skewSeen.Seconds() {
-			return false, errors.Join(fmt.Errorf("it sees a skew of %v s", seen), err)
+		if !showsSkew(seen, offset) {
+			return false, errors.Join(fmt.Errorf("it sees a skew of %v s, not of %v", seen, offset), err)
 		}
 		i.Prove("%s says that its clock is off by %.1f s", m.Node(), seen)
 		return true, nil
@@ -69,13 +77,13 @@ func strobe(i *Injection) error {
 	const jumps = 20
 	m := i.Some(1)[0]
 	offset := someSkew(i)
-	i.Begin([]*proc.Machine{m}, "its wall clock jumps %d times between right and wrong by %v", jumps, offset)
+	i.Begin([]*proc.Machine{m}, "its wall clock jumps %d times between %v ahead and as much behind", jumps, offset)
 	i.Heal(func() error { return m.SetClock(0) })
-	for n := range jumps {
-		sign := time.Duration(1 - 2*(n%2))
-		if err := errors.Join(m.SetClock(sign*offset), i.Sleep(100*time.Millisecond)); err != nil {
+	for range jumps {
+		if err := errors.Join(m.SetClock(offset), i.Sleep(100*time.Millisecond)); err != nil {
 			return err
 		}
+		offset = -offset
 	}
-	return proveSkew(i, m)
+	return proveSkew(i, m, -offset)
 }

@@ -168,7 +168,7 @@ func proveFailStop(i *Injection, m *proc.Machine) error {
 		return err
 	}
 	if exit.Code != exitFailStop {
-		return fmt.Errorf("its disk failed, and %v, not %d: %s", exit, exitFailStop, exit.Words)
+		return fmt.Errorf("%w: its disk failed, and %v, not %d: %s", ErrPromise, exit, exitFailStop, exit.Words)
 	}
 	i.Prove("%v, %d ms later: %s", exit, time.Since(start).Milliseconds(), lastLine(exit.Words))
 	return nil

@@ -100,14 +100,14 @@ func partitionClients(i *Injection) error {
 	side := i.Some(1 + i.Rand.IntN(i.majority()))
 	i.Begin(side, "clients do not reach it")
 	d, err := i.Cluster.DropClients(side)
-	return observe(i, d, err, len(side), nil)
+	return observe(i, d, err, len(side), 1, nil)
 }
 
 // cut drops everything on links. Then, if it is not nil, is what has to happen
 // before they are healed.
 func cut(i *Injection, links []proc.Link, then func() error) error {
 	d, err := i.Cluster.Drop(links, 100)
-	return observe(i, d, err, len(links), then)
+	return observe(i, d, err, len(links), 1, then)
 }
 
 func loss(i *Injection) error {
@@ -117,30 +117,32 @@ func loss(i *Injection) error {
 	i.Begin(all, "%d %% of the packets between nodes are lost", percent)
 	d, err := i.Cluster.Drop(links, percent)
 	// Followers have little to say to each other; to and from the leader there is.
-	return observe(i, d, err, len(all)-1, nil)
+	return observe(i, d, err, len(all)-1, 1, nil)
 }
 
 // badNetwork is what the byte proxies do to connections.
 type badNetwork struct {
 	name, does string
+	// least is how often it must be felt, by all links together.
+	least      int
 	conditions func(*Injection) proxy.Conditions
 }
 
 var badNetworks = []badNetwork{
-	{"delay", "bytes take 20 to 120 ms longer, and vary", func(i *Injection) proxy.Conditions {
+	{"delay", "bytes take 10 to 120 ms longer, and vary", 20, func(i *Injection) proxy.Conditions {
 		most := 20 + i.Rand.IntN(100)
 		return proxy.Conditions{Delay: time.Duration(most/2) * time.Millisecond, Jitter: time.Duration(most/2) * time.Millisecond}
 	}},
-	{"drip", "bytes come slowly", func(i *Injection) proxy.Conditions {
+	{"drip", "bytes come slowly", 20, func(i *Injection) proxy.Conditions {
 		return proxy.Conditions{BytesPerSecond: 4000 + i.Rand.IntN(60000)}
 	}},
-	{"stall", "connections are made, work for a moment, and then carry nothing", func(i *Injection) proxy.Conditions {
+	{"stall", "connections are made, work for a moment, and then carry nothing", 1, func(i *Injection) proxy.Conditions {
 		return proxy.Conditions{Stall: proxy.Direction(1 + i.Rand.IntN(3)), StallAfter: time.Duration(i.Rand.IntN(600)) * time.Millisecond}
 	}},
-	{"reset", "connections are reset again and again", func(i *Injection) proxy.Conditions {
+	{"reset", "connections are reset again and again", 2, func(i *Injection) proxy.Conditions {
 		return proxy.Conditions{ResetAfter: time.Duration(50+i.Rand.IntN(400)) * time.Millisecond}
 	}},
-	{"ghosts", "each connection has twins that begin like it and never go on", func(i *Injection) proxy.Conditions {
+	{"ghosts", "each connection has twins that begin like it and never go on", 1, func(i *Injection) proxy.Conditions {
 		return proxy.Conditions{Ghosts: 1 + i.Rand.IntN(3)}
 	}},
 }
@@ -159,7 +161,7 @@ func disturb(i *Injection, bad badNetwork) error {
 		links = both(side, i.others(side))
 	}
 	d, err := i.Cluster.Disturb(links, conditions)
-	return observe(i, d, err, 1, nil)
+	return observe(i, d, err, 1, bad.least, nil)
 }
 
 func describe(c proxy.Conditions) string {
@@ -177,8 +179,9 @@ func describe(c proxy.Conditions) string {
 	return fmt.Sprintf("%d ghosts of each connection", c.Ghosts)
 }
 
-// observe holds a disturbance until it was felt in so many places, and longer.
-func observe(i *Injection, d proc.Disturbance, err error, places int, then func() error) error {
+// observe holds a disturbance for a while, and until it was felt in so many
+// places and so often altogether.
+func observe(i *Injection, d proc.Disturbance, err error, places, least int, then func() error) error {
 	if err != nil {
 		return err
 	}
@@ -192,9 +195,9 @@ func observe(i *Injection, d proc.Disturbance, err error, places int, then func(
 		return err
 	}
 	var felt proc.Evidence
-	err = i.Await(fmt.Sprintf("a disturbance felt in %d places", places), func() (bool, error) {
+	err = i.Await(fmt.Sprintf("a disturbance felt in %d places, %d times", places, least), func() (bool, error) {
 		felt, err = d.Evidence()
-		return err == nil && len(felt) >= places, errors.Join(fmt.Errorf("felt: %v", felt), err)
+		return err == nil && len(felt) >= places && felt.Times() >= least, errors.Join(fmt.Errorf("felt: %v", felt), err)
 	})
 	if err != nil {
 		return err

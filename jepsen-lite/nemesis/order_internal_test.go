@@ -129,11 +129,24 @@ func TestPossible(t *testing.T) {
 	}
 }
 
-func TestSkewIsMoreThanIsSeen(t *testing.T) {
+// Only a node that has noticed this skew proves it: not one whose clock is right,
+// nor one that has not asked the others again since an earlier fault.
+func TestSkewIsProvedByItself(t *testing.T) {
 	i := &Injection{Rand: random(1)}
 	for range 1000 {
-		if s := someSkew(i); s < 2*skewSeen || s > 6*time.Hour {
+		s := someSkew(i)
+		if s < 2*skewSlack || s > 6*time.Hour {
 			t.Fatalf("skew %v", s)
 		}
+		if seen := s.Seconds(); !showsSkew(seen-1, s) || !showsSkew(1-seen, -s) || showsSkew(0, s) || showsSkew(-seen, s) || showsSkew(seen+20, s) {
+			t.Fatalf("a skew of %v is not proved by itself alone", s)
+		}
+	}
+}
+
+// A disk must not thaw by itself while it is still to be shown what its node does.
+func TestDisksStayFrozenUntilTheyAreFelt(t *testing.T) {
+	if hangLimit >= proc.FreezeLimit {
+		t.Errorf("a disk thaws after %v, and its node has %v to end itself", proc.FreezeLimit, hangLimit)
 	}
 }

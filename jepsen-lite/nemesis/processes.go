@@ -3,6 +3,7 @@
 package nemesis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -125,11 +126,19 @@ func rollingRestart(i *Injection) error {
 			return err
 		}
 		i.Prove("%v, and runs as pid %d", exit, m.PID())
-		if err := m.AwaitReady(i.Context); err != nil {
+		if err := awaitReady(i, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitReady waits for a node that was started, but not for ever: one that never
+// comes back must not keep the run from its verdict.
+func awaitReady(i *Injection, m *proc.Machine) error {
+	ctx, cancel := context.WithTimeout(i.Context, recoveryLimit)
+	defer cancel()
+	return m.AwaitReady(ctx)
 }
 
 // handOver asks until it is done: what is refused, for an election that is under

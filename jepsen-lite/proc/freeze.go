@@ -13,13 +13,17 @@ import (
 	"time"
 )
 
+// FreezeLimit is the longest that a disk stays frozen, for when nobody is left who
+// could thaw it. No fault may need longer to be felt.
+const FreezeLimit = 90 * time.Second
+
 // FreezeCommand is the first argument with which this program is run again as
 // the process that holds a disk frozen.
 const FreezeCommand = "hold-frozen"
 
 // Freeze is a disk on which every write hangs. It is held by a process of its
 // own, which thaws the disk when it is told to, when the run has ended without a
-// word, or after a minute: a process that hangs in a frozen file system cannot
+// word, or after FreezeLimit: a process that hangs in a frozen file system cannot
 // even be killed.
 type Freeze struct {
 	disk   *Disk
@@ -76,7 +80,6 @@ const frozenWord = "frozen"
 // HoldFrozen is the process that FreezeCommand asks for: it freezes the file
 // system at dir and thaws it when its standard input ends.
 func HoldFrozen(dir string, stdin io.Reader, stdout io.WriteCloser) error {
-	const longest = time.Minute
 	f, err := os.Open(dir) // before freezing: afterwards even this might hang
 	if err != nil {
 		return err
@@ -94,7 +97,7 @@ func HoldFrozen(dir string, stdin io.Reader, stdout io.WriteCloser) error {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(longest):
+	case <-time.After(FreezeLimit):
 	}
 	return errors.Join(sayErr, ioctlFile(f, fithaw, 0))
 }

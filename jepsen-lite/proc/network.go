@@ -29,6 +29,15 @@ type Disturbance interface {
 // dropped on a link, bytes delayed.
 type Evidence map[string]int
 
+// Times is how often it was felt in all places together.
+func (e Evidence) Times() int {
+	sum := 0
+	for _, times := range e {
+		sum += times
+	}
+	return sum
+}
+
 func (e Evidence) String() string {
 	parts := make([]string, 0, len(e))
 	for what, times := range e {
