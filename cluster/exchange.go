@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/hashicorp/raft"
 
 	"tally/counter"
@@ -62,7 +63,7 @@ func (n *Node) info() info {
 		Checkpoints:  n.machine.Checkpoints(),
 		Addresses:    n.exchange.addresses(),
 		ClockMs:      n.config.Clock().UnixMilli(),
-		Founded:      len(n.servers()) > 0,
+		Founded:      len(n.configuration()) > 0,
 	}
 }
 
@@ -185,14 +186,18 @@ func (n *Node) agreeOnTime() error {
 func (n *Node) askMembers(ctx context.Context) map[string]info {
 	var mu sync.Mutex
 	answers := map[string]info{}
+	question, err := n.encodedInfo()
+	if err != nil {
+		return answers
+	}
 	var asked sync.WaitGroup
-	for _, server := range n.servers() {
+	for _, server := range n.configuration() {
 		id := string(server.ID)
 		if id == n.config.NodeID {
 			continue
 		}
 		asked.Go(func() {
-			answer, err := n.askInfo(ctx, id)
+			answer, err := n.askMember(ctx, id, question)
 			if err != nil {
 				return
 			}
@@ -206,13 +211,19 @@ func (n *Node) askMembers(ctx context.Context) map[string]info {
 	return answers
 }
 
+// askInfo asks one member.
 func (n *Node) askInfo(ctx context.Context, id string) (info, error) {
-	request, err := json.Marshal(n.info())
+	question, err := n.encodedInfo()
 	if err != nil {
 		return info{}, err
 	}
+	return n.askMember(ctx, id, question)
+}
+
+// askMember asks one member. The question is what this node says of itself.
+func (n *Node) askMember(ctx context.Context, id string, question []byte) (info, error) {
 	asked := n.clock.elapsed()
-	reply, err := n.port.Call(ctx, id, methodInfo, request)
+	reply, err := n.port.Call(ctx, id, methodInfo, question)
 	if err != nil {
 		return info{}, err
 	}
@@ -223,9 +234,19 @@ func (n *Node) askInfo(ctx context.Context, id string) (info, error) {
 	return answer, err
 }
 
+func (n *Node) encodedInfo() ([]byte, error) {
+	data, err := json.Marshal(n.info())
+	if err != nil {
+		n.logger.Error("cannot encode this node's information", "error", err)
+	}
+	return data, err
+}
+
+// decodeInfo reads what the given node says of itself. Every node does so several
+// times a second, in less than half the time that encoding/json takes.
 func decodeInfo(data []byte, id string) (info, error) {
 	var answer info
-	if err := json.Unmarshal(data, &answer); err != nil {
+	if err := jsonv2.Unmarshal(data, &answer); err != nil {
 		return info{}, fmt.Errorf("information about %s: %w", id, err)
 	}
 	if answer.ID != id {
@@ -239,12 +260,9 @@ func (n *Node) handleInfo(call *peer.Call) {
 	if asker, err := decodeInfo(call.Payload, call.From.NodeID); err == nil && n.isMember(asker.ID) {
 		n.exchange.note(asker, time.Now())
 	}
-	reply, err := json.Marshal(n.info())
-	if err != nil {
-		n.logger.Error("cannot encode this node's information", "error", err)
-		return
+	if reply, err := n.encodedInfo(); err == nil {
+		call.Reply(reply)
 	}
-	call.Reply(reply)
 }
 
 // resolve finds the peer address of a member: where it said it is, else where
@@ -323,8 +341,9 @@ func (n *Node) healAddresses() {
 	}
 }
 
-// servers returns the latest Raft configuration, ordered by ID.
-func (n *Node) servers() []raft.Server {
+// configuration returns the members in the latest Raft configuration. It is
+// Raft's own list: nobody may change it.
+func (n *Node) configuration() []raft.Server {
 	if n.raft == nil {
 		return nil // Raft did not start; only what it had started already still asks
 	}
@@ -332,7 +351,12 @@ func (n *Node) servers() []raft.Server {
 	if future.Error() != nil {
 		return nil
 	}
-	servers := slices.Clone(future.Configuration().Servers)
+	return future.Configuration().Servers
+}
+
+// servers returns the members in the latest Raft configuration, ordered by ID.
+func (n *Node) servers() []raft.Server {
+	servers := slices.Clone(n.configuration())
 	slices.SortFunc(servers, func(a, b raft.Server) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return servers
 }
@@ -349,7 +373,7 @@ func (n *Node) voters() []string {
 }
 
 func (n *Node) isMember(id string) bool {
-	return slices.ContainsFunc(n.servers(), func(s raft.Server) bool { return string(s.ID) == id })
+	return slices.ContainsFunc(n.configuration(), func(s raft.Server) bool { return string(s.ID) == id })
 }
 
 // quorumDetail tells a caller which voters are missing, or returns "" when

@@ -134,14 +134,14 @@ func (n *Node) pinFounder(ctx context.Context, member Member) error {
 
 // meet asks the node at an address who it is.
 func (n *Node) meet(ctx context.Context, address string) (peer.Hello, info, error) {
-	request, err := json.Marshal(n.info())
+	question, err := n.encodedInfo()
 	if err != nil {
 		return peer.Hello{}, info{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	asked := n.clock.elapsed()
-	reply, from, err := n.port.CallAddr(ctx, address, methodInfo, request)
+	reply, from, err := n.port.CallAddr(ctx, address, methodInfo, question)
 	if err != nil {
 		return peer.Hello{}, info{}, err
 	}
