@@ -16,7 +16,7 @@ import (
 // wanted: in simulations, which make many journals that nobody reads.
 type Memory struct {
 	mu    sync.Mutex
-	lines []Line
+	lines [][]Line // as they were added
 }
 
 // Observe returns what Raft is to drive instead of the machine, as
@@ -32,13 +32,13 @@ func (m *Memory) Observe(machine Machine, pid int, alive func() bool) raft.FSM {
 func (m *Memory) Lines() []Line {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.lines)
+	return slices.Concat(m.lines...)
 }
 
 func (m *Memory) add(lines []Line) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lines = append(m.lines, lines...)
+	m.lines = append(m.lines, lines)
 }
 
 // Save writes lines to a new file at path, as a Journal would have.
