@@ -36,6 +36,8 @@ const (
 // KeyCharactersMax code points of valid UTF-8 and no control character.
 func CheckKey(key string) *Error {
 	switch {
+	case isPlain(key) && 0 < len(key) && len(key) <= KeyCharactersMax:
+		return nil
 	case key == "":
 		return Errorf(InvalidKey, "the key is empty; give it 1 to %d characters", KeyCharactersMax)
 	case !utf8.ValidString(key):
@@ -53,6 +55,8 @@ func CheckKey(key string) *Error {
 // "." nor "..", which proxies and URL parsers would swallow.
 func CheckGroup(group string) *Error {
 	switch {
+	case isPlain(group) && 0 < len(group) && len(group) <= GroupBytesMax && group[0] != '.':
+		return nil
 	case group == "":
 		return Errorf(InvalidGroup, "the group ID is empty; give it 1 to %d bytes", GroupBytesMax)
 	case len(group) > GroupBytesMax:
@@ -65,6 +69,17 @@ func CheckGroup(group string) *Error {
 		return Errorf(InvalidGroup, "the group ID %q is a path segment that proxies remove; choose another name", group)
 	}
 	return nil
+}
+
+// isPlain says that text is printable ASCII, so that there is nothing else to
+// say about its characters. Nearly all names are, and each is checked by every node.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // CheckUser says why user cannot name a caller, or returns nil. The empty name

@@ -51,8 +51,16 @@ func (c *call) decodeValue() (value int64, err *counter.Error) {
 // many is made at once, instead of a list that grows and is copied.
 const operationBytes = len(`{"op":"increase","group":"g","counters":{"a":1}}`)
 
-// decodeBatch reads {"operations": [...]}. An error in an operation names its index.
+// decodeBatch reads {"operations": [...]}.
 func (c *call) decodeBatch() ([]counter.Operation, *counter.Error) {
+	if list := usualBatch(c.body.Bytes()); list != nil {
+		return list, nil
+	}
+	return c.decodeAnyBatch()
+}
+
+// decodeAnyBatch reads {"operations": [...]}. An error in an operation names its index.
+func (c *call) decodeAnyBatch() ([]counter.Operation, *counter.Error) {
 	var list []counter.Operation
 	expected := min(c.body.Len()/operationBytes+1, counter.BatchOperationsMax)
 	err := c.decodeObject(func(name []byte) *counter.Error {
