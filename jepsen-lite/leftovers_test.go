@@ -55,6 +55,18 @@ func TestBrokenOffRunLeavesNothing(t *testing.T) {
 	}
 }
 
+// Nodes that end as soon as they are started have done what they must not.
+func TestNodesThatEndAtOnceAreAViolation(t *testing.T) {
+	program, _ := build(t)
+	out := t.TempDir()
+	said, err := exec.Command(program, "--binary", "/bin/false", "--out", out, "--time", "1s").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v, want code 1:\n%s", err, said)
+	}
+	awaitNothing(t, out)
+}
+
 // build builds the program and a test build of tallyd.
 func build(t *testing.T) (program, tallyd string) {
 	t.Helper()

@@ -107,6 +107,7 @@ func play(ctx context.Context, s settings, r *record, folder string, kinds []nem
 	}
 	defer func() { err = errors.Join(err, cluster.Close()) }()
 	if err := within(ctx, startLimit, cluster.Start); err != nil {
+		r.Violations = append(r.Violations, misdeeds(cluster, folder)...)
 		return fmt.Errorf("start the cluster: %w", err)
 	}
 
@@ -116,6 +117,7 @@ func play(ctx context.Context, s settings, r *record, folder string, kinds []nem
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, recorder.Abandon()) }()
 	recorder.Begin(history.Run{Seed: s.Seed, Command: r.Command, Nodes: nodeIDs(cluster), Version: r.Version, Started: r.Started.Format(time.RFC3339)})
 	err = exercise(ctx, s, r, cluster, recorder, clock, kinds)
 	r.Violations = append(r.Violations, misdeeds(cluster, folder)...)

@@ -15,9 +15,13 @@ import (
 //	{:index 1 :time 2400 :process 3 :type :ok :f :increase :value [["g" [["a" 8]]]] ... :revision 41}
 //	{:index 2 :time 9000 :process :nemesis :type :info :f :kill-leader :value {:phase :begin :targets ["n2"] :detail "..."}}
 //
+// The operands of a change say what it does only together with the rest: of a
+// conditional set, :if-revision; of a batch, the kinds of its :parts in their order;
+// of a reading of some keys, these :keys; and :user and :key, the idempotency key.
+//
 // A value has, for each part of the request, the group and its counters: the
 // operands and new values when it is invoked, and those that the reply had when
-// it is ok. An invoked read has nil for the counters; a delete has the keys.
+// it is ok. An invoked read has nil for the counters; a delete has the keys, or nil for all.
 // Messages of watchers and state hashes, which Jepsen has no form for, are left out.
 func WriteEDN(w io.Writer, r io.Reader) error {
 	out := bufio.NewWriter(w)
@@ -37,7 +41,7 @@ type ednWriter struct {
 func (w *ednWriter) add(e Entry) error {
 	switch e.Type {
 	case TypeInvoke:
-		if e.Op == nil {
+		if e.Op == nil || len(e.Op.Parts) == 0 {
 			return fmt.Errorf("invocation %d has no operation", e.ID)
 		}
 		w.pending[e.ID] = e.Op
@@ -67,8 +71,8 @@ func (w *ednWriter) add(e Entry) error {
 // Errors of a bufio.Writer stay with it until Flush returns them.
 
 func (w *ednWriter) operation(e Entry, op *Op, value, extra string) {
-	_, _ = fmt.Fprintf(w.out, "{:index %d :time %d :process %d :type :%s :f :%s :value %s :node %s :workload %s :id %d%s}\n",
-		w.index, e.Time.Nanoseconds(), e.Process, e.Type, op.Kind, value, ednString(op.Node), ednString(op.Workload), e.ID, extra)
+	_, _ = fmt.Fprintf(w.out, "{:index %d :time %d :process %d :type :%s :f :%s :value %s%s :node %s :workload %s :id %d%s}\n",
+		w.index, e.Time.Nanoseconds(), e.Process, e.Type, op.Kind, value, ednDetails(op), ednString(op.Node), ednString(op.Workload), e.ID, extra)
 	w.index++
 }
 
@@ -87,7 +91,7 @@ func ednParts(parts []Part) string {
 	for i, p := range parts {
 		content := ednCounters(p.Counters)
 		switch {
-		case p.Kind.IsRead():
+		case p.Kind.IsRead() || p.All:
 			content = "nil"
 		case p.Kind == Delete:
 			content = ednKeys(p.Keys)
@@ -95,6 +99,32 @@ func ednParts(parts []Part) string {
 		texts[i] = "[" + ednString(p.Group) + " " + content + "]"
 	}
 	return "[" + strings.Join(texts, " ") + "]"
+}
+
+// ednDetails is what a request depends on besides its operands.
+func ednDetails(op *Op) string {
+	var b strings.Builder
+	first := &op.Parts[0]
+	if op.Kind == Batch {
+		kinds := make([]string, len(op.Parts))
+		for i, p := range op.Parts {
+			kinds[i] = ":" + ednName(string(p.Kind))
+		}
+		b.WriteString(" :parts [" + strings.Join(kinds, " ") + "]")
+	}
+	if first.IfRevision != nil {
+		b.WriteString(" :if-revision " + strconv.FormatUint(*first.IfRevision, 10))
+	}
+	if op.Kind.IsRead() && len(first.Keys) > 0 {
+		b.WriteString(" :keys " + ednKeys(first.Keys))
+	}
+	if op.User != "" {
+		b.WriteString(" :user " + ednString(op.User))
+	}
+	if op.Key != "" {
+		b.WriteString(" :key " + ednString(op.Key))
+	}
+	return b.String()
 }
 
 func ednOutcomes(outcomes []Outcome) string {

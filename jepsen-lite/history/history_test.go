@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -163,6 +164,53 @@ func TestWriteEDN(t *testing.T) {
 `
 	if out.String() != want {
 		t.Errorf("exported\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// Without what a request depends on, nobody else could check it.
+func TestWriteEDNTellsConditionsAndKinds(t *testing.T) {
+	revision := uint64(7)
+	change := []history.Counter{{Key: "a", Value: 2}}
+	for want, op := range map[string]history.Op{
+		`:f :set :value [["g" [["a" 2]]]] :if-revision 7 :node`: {Kind: history.Set, Parts: []history.Part{{Kind: history.Set, Group: "g", Counters: change, IfRevision: &revision}}},
+		`:f :batch :value [["g" [["a" 2]]] ["h" nil] ["h" ["k"]]] :parts [:decrease :delete :delete] :node`: {Kind: history.Batch, Parts: []history.Part{
+			{Kind: history.Decrease, Group: "g", Counters: change}, {Kind: history.Delete, Group: "h", All: true}, {Kind: history.Delete, Group: "h", Keys: []string{"k"}}}},
+		`:f :increase :value [["g" [["a" 2]]]] :user "u" :key "k" :node`: {Kind: history.Increase, User: "u", Key: "k", Parts: []history.Part{{Kind: history.Increase, Group: "g", Counters: change}}},
+		`:f :read :value [["g" nil]] :keys ["a" "b"] :node`:              {Kind: history.Read, Parts: []history.Part{{Kind: history.Read, Group: "g", Keys: []string{"a", "b"}}}},
+	} {
+		recorder := history.OpenMemory(history.NewClock())
+		if _, err := recorder.Invoke(1, op); err != nil {
+			t.Fatal(err)
+		}
+		line, err := json.Marshal(recorder.Entries()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := history.WriteEDN(&out, bytes.NewReader(line)); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("exported %s (%v), want %s in it", out.String(), err, want)
+		}
+	}
+}
+
+// A history of a run that was broken off has everything but the last line.
+func TestAbandonedHistoryIsWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	recorder, err := history.Open(path, history.NewClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := recorder.Invoke(1, history.Op{Kind: history.Increase, Parts: []history.Part{{Kind: history.Increase, Group: "g", Counters: []history.Counter{{Key: "a", Value: 1}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder.Complete(1, id, history.TypeInfo, history.Reply{})
+	if err := recorder.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	h, err := history.Load(path)
+	if err != nil || h.Ended || len(h.Operations) != 1 || h.Operations[0].Outcome != history.TypeInfo {
+		t.Errorf("the history is %+v, %v", h, err)
 	}
 }
 

@@ -105,10 +105,23 @@ func (r *Recorder) Err() error {
 func (r *Recorder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.writeLocked(Entry{Type: TypeEnd})
+	return r.closeLocked()
+}
+
+// Abandon closes the file of a run that was broken off, without a last line: what
+// was recorded is there, and may show a violation all the same. After Close it
+// does nothing.
+func (r *Recorder) Abandon() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closeLocked()
+}
+
+func (r *Recorder) closeLocked() error {
 	if errors.Is(r.err, os.ErrClosed) {
 		return nil
 	}
-	r.writeLocked(Entry{Type: TypeEnd})
 	r.flushLocked()
 	err := r.err
 	if r.file != nil {
