@@ -39,6 +39,8 @@ const (
 //
 // No request commits more than it vouches for; see withinCommit.
 //
+// Entries of many bytes go in several messages; see cutPart.
+//
 // Entries and snapshots wait for a node that cannot be reached; see patience.
 //
 // Entries and heartbeats go over connections of their own, in few bytes and with
@@ -107,12 +109,42 @@ func (t *transport) Close() error {
 }
 
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	args = withinCommit(args)
-	send := func() error { return t.senders.send(t.route(id, target), args, resp) }
 	if isHeartbeat(args) {
-		return send()
+		return t.senders.send(t.route(id, target), args, resp)
 	}
-	return t.patiently(id, args.Term, send)
+	for rest := args; rest != nil; {
+		var part *raft.AppendEntriesRequest
+		part, rest = cutPart(rest)
+		part = withinCommit(part)
+		err := t.patiently(id, args.Term, func() error { return t.senders.send(t.route(id, target), part, resp) })
+		if err != nil || !resp.Success {
+			return err // of the whole: the library knows no other
+		}
+	}
+	return nil
+}
+
+// partBytesMax bounds the data of the entries of one message, but for a single
+// entry with more: it has to arrive and to be stored within Config.Timeout, and the
+// node that stores it has its own limit for one call to its disk.
+const partBytesMax = 4 << 20
+
+// cutPart returns what of a request goes into the next message, and what is left,
+// nil for nothing. Each vouches for the entries before it as the whole would.
+func cutPart(args *raft.AppendEntriesRequest) (part, rest *raft.AppendEntriesRequest) {
+	size := 0
+	for i, e := range args.Entries {
+		size += len(e.Data) + len(e.Extensions)
+		if size <= partBytesMax || i == 0 {
+			continue
+		}
+		first, second := *args, *args // the library goes on with its own
+		first.Entries, second.Entries = args.Entries[:i], args.Entries[i:]
+		last := args.Entries[i-1]
+		second.PrevLogEntry, second.PrevLogTerm = last.Index, last.Term
+		return &first, &second
+	}
+	return args, nil
 }
 
 // withinCommit returns the request with no later commit index than that of the
