@@ -65,7 +65,7 @@ func judge(h *history.History, log *committedLog, journals Result, config Config
 	v.Results = []Result{
 		journals, checkHashes(log, h), *replayed, checkRealTime(r), linear, checkBounds(h), checkTickets(h),
 		checkOnce(h), *watched, checkLimit(r),
-		checkFaults(v.Stats, config.Floors), checkFloors(v.Stats, config.Floors), checkComplete(h),
+		checkFaults(v.Stats, config.Floors), checkFloors(v.Stats, config.Floors), checkComplete(h, log),
 	}
 	for _, result := range v.Results {
 		v.Outcome = worse(v.Outcome, result.Outcome)
@@ -74,8 +74,9 @@ func judge(h *history.History, log *committedLog, journals Result, config Config
 }
 
 // checkComplete sees that the run came to its end, and that after it every node
-// served a change and a reading, and had the state that all had.
-func checkComplete(h *history.History) Result {
+// served a change and a reading, had the state that all had, and has told in a
+// journal how it came to it.
+func checkComplete(h *history.History, log *committedLog) Result {
 	result := newResult("complete")
 	if !h.Ended {
 		result.unknown("the history has no last line: the run was broken off")
@@ -102,6 +103,9 @@ func checkComplete(h *history.History) Result {
 	for _, node := range nodes {
 		if reads[node] == 0 || changes[node] == 0 {
 			result.unknown("%s had %d final readings and %d final changes", node, reads[node], changes[node])
+		}
+		if !log.nodes[node] {
+			result.unknown("the journal of %s has no entry", node)
 		}
 	}
 	if len(nodes) < max(1, len(h.Run.Nodes)) {

@@ -1,6 +1,8 @@
 package checker_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -461,6 +463,13 @@ func TestUnknown(t *testing.T) {
 		{"a node that did not show its state at the end", checker.Config{}, func(f *files) {
 			f.history = slices.DeleteFunc(f.history, func(e history.Entry) bool { return e.Hash != nil && e.Hash.Node == "n3" })
 		}, "complete"},
+		{"a node without a journal", checker.Config{}, func(f *files) {
+			must(f.t, os.Remove(filepath.Join(f.dir, checker.JournalsDir, "n3.jsonl")))
+			delete(f.journals, "n3")
+		}, "complete"},
+		{"a journal whose begin is missing", checker.Config{}, func(f *files) {
+			f.journals["n2"] = f.journals["n2"][4:]
+		}, "journals"},
 		{"too few requests", checker.Config{Floors: checker.Floors{Operations: 100_000}}, nil, "floors"},
 		{"too few events", checker.Config{Floors: checker.Floors{Events: 100_000}}, nil, "floors"},
 		{"a workload that sent nothing", checker.Config{Floors: checker.Floors{Workloads: []string{"ticket", "register-2"}}}, nil, "floors"},

@@ -26,6 +26,11 @@ type committedLog struct {
 	at       map[uint64]*entry
 	hashes   []stateHash
 	restores []restore
+	nodes    map[string]bool // that have applied something
+}
+
+func newCommittedLog() *committedLog {
+	return &committedLog{at: map[uint64]*entry{}, nodes: map[string]bool{}}
 }
 
 // entry is one command as it was applied.
@@ -86,7 +91,7 @@ func loadLog(dir string, result *Result) (*committedLog, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("no journals in %s", dir)
 	}
-	r := logReader{log: &committedLog{at: map[uint64]*entry{}}, result: result}
+	r := logReader{log: newCommittedLog(), result: result}
 	for _, path := range paths {
 		file, err := os.Open(path)
 		if err != nil {
@@ -104,7 +109,7 @@ func loadLog(dir string, result *Result) (*committedLog, error) {
 
 // collectLog makes one log of the lines of all journals.
 func collectLog(journals map[string][]journal.Line, result *Result) *committedLog {
-	r := logReader{log: &committedLog{at: map[uint64]*entry{}}, result: result}
+	r := logReader{log: newCommittedLog(), result: result}
 	for _, node := range slices.Sorted(maps.Keys(journals)) {
 		current := segment{node: node}
 		for _, line := range journals[node] {
@@ -169,11 +174,15 @@ func (r *logReader) line(current segment, line journal.Line) segment {
 		r.hash(current.node, line.Restored)
 		return segment{node: current.node, base: line.Restored.Index, last: line.Restored.Index, begun: true}
 	}
+	if !current.begun && current.lines == 0 {
+		r.result.unknown("%s: entry %d was applied by a process whose begin is not there", current.node, line.Index)
+	}
 	if line.Index <= current.last {
 		r.result.violation("%s: entry %d was applied after entry %d", current.node, line.Index, current.last)
 	}
 	current.last = line.Index
 	current.lines++
+	r.log.nodes[current.node] = true
 	r.entry(current.node, line)
 	r.hash(current.node, line.Hash)
 	return current
