@@ -94,7 +94,7 @@ func newProposer(node *Node) *proposer {
 		landed:   make(chan struct{}, 1),
 		room:     int64(node.config.appendEntriesMax()),
 		holds:    newHolds(),
-		transfer: transferGuard{longest: 2*node.config.ElectionTimeout + peer.DefaultTimeout},
+		transfer: transferGuard{longest: 2*node.config.ElectionTimeout + 2*peer.DefaultTimeout},
 	}
 }
 

@@ -56,6 +56,39 @@ func TestTransfersBehindAPartitionCostNothing(t *testing.T) {
 	})
 }
 
+// A transfer that takes as long as opening a connection and waiting for an answer
+// can is no stuck one: the leader goes on when it has failed.
+func TestSlowTransferEndsNobody(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		target := c.Others(leader)[0]
+		c.WaitAgree()
+		c.Reset(leader, target)
+		leader.TransferLeadership(target.ID) // over a connection that is broken; the next one dials
+		leader = c.WaitLeader()
+		target = c.Others(leader)[0]
+		c.Delay(leader, target, 480*time.Millisecond)
+		time.Sleep(3 * time.Second)
+
+		time.AfterFunc(1600*time.Millisecond, func() { c.Cut(leader, target) }) // the connection is there, the message on its way
+		transferred := make(chan clustertest.Reply, 1)
+		go func() { transferred <- leader.TransferLeadership(target.ID) }()
+		time.Sleep(500 * time.Millisecond) // it has begun: from here on the library refuses changes
+		changed := make(chan clustertest.Reply, 1)
+		go func() { changed <- leader.Increase(group, key, 1) }()
+		if reply := <-transferred; reply.OK() {
+			t.Fatalf("leadership was handed over: %v; the test shows nothing", reply)
+		}
+		if reply := <-changed; !reply.OK() {
+			t.Errorf("a change: %v", reply)
+		}
+		if failure := leader.Failure(); failure != nil {
+			t.Errorf("the leader ended itself: %v", failure)
+		}
+		c.Heal()
+	})
+}
+
 // A leader that stops hands over to one that is there, whoever is gone.
 func TestCleanStopHandsOverToANodeThatIsThere(t *testing.T) {
 	for _, gone := range []int{0, 1} {

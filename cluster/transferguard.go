@@ -13,7 +13,8 @@ var errStuckTransfer = errors.New("the Raft library refuses every proposal becau
 // it brings the target of a transfer up to date leaves "transfer in progress"
 // set, and if it is elected again it refuses every proposal for good
 // (hashicorp/raft#696). A transfer that fails ends within an election timeout
-// and the time that one message to its target may take.
+// and the time that one message to its target may take: that of the exchange, and
+// that of opening a connection before it.
 //
 // It belongs to proposer.answer alone.
 type transferGuard struct {
