@@ -219,6 +219,33 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkApplyMutationOf100 applies entries that each increase one counter of
+// 100 groups, of 1,000, and are told to somebody.
+func BenchmarkApplyMutationOf100(b *testing.B) {
+	n := newNode(b, fsm.Config{Publisher: nobody{}})
+	var entries []*raft.Log
+	for i := range 10 {
+		var operations []counter.Operation
+		for k := range 100 {
+			operations = append(operations, increase(benchGroup(i*100+k), by("likes", 1)))
+		}
+		entries = append(entries, n.entry(mutation(operations...)))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		n.ApplyBatch(entries)
+		for _, entry := range entries {
+			entry.Index += uint64(len(entries))
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(entries)*100), "ns/change")
+}
+
+type nobody struct{}
+
+func (nobody) Publish(uint64, []counter.Event) {}
+func (nobody) Restored(uint64)                 {}
+
 func BenchmarkRead(b *testing.B) {
 	n := newNode(b, fsm.Config{})
 	operation := set("g")
