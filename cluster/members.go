@@ -269,10 +269,14 @@ func (n *Node) transfer(ctx context.Context, id string) *counter.Error {
 		return refusal
 	}
 	if err := n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address)); err != nil {
-		if errors.Is(err, raft.ErrNotLeader) {
+		switch {
+		case errors.Is(err, raft.ErrNotLeader):
 			return outcome(err)
+		case errors.Is(err, raft.ErrLeadershipTransferInProgress):
+			return counter.Errorf(counter.Overloaded, "leadership was not handed over: %v; try again", err)
 		}
-		return counter.Errorf(counter.Overloaded, "leadership was not handed over: %v; try again", err)
+		// The successor may have been told to stand for election.
+		return counter.Errorf(counter.OutcomeUnknown, "leadership was not handed over in time and may be later (%v); see GET /v1/cluster before you try again", err)
 	}
 	return n.waitForSuccessor(ctx)
 }
@@ -320,7 +324,7 @@ func (n *Node) waitForSuccessor(ctx context.Context) *counter.Error {
 			return nil
 		}
 		if n.waitForLeader(ctx, changed) != nil {
-			return counter.Errorf(counter.NoLeader, "leadership was given up but no new leader is known yet")
+			return counter.Errorf(counter.OutcomeUnknown, "leadership was given up but no new leader is known yet; see GET /v1/cluster before you try again")
 		}
 	}
 }

@@ -156,3 +156,26 @@ func TestCleanStopDoesNotWaitForANodeThatDoesNotAnswer(t *testing.T) {
 		})
 	}
 }
+
+// What the target has been told takes effect after the library has given up, so
+// nobody may be told that leadership certainly stays.
+func TestTransferThatComesLateIsNotDefinite(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		target := c.Others(leader)[0]
+		c.WaitAgree()
+		c.Delay(leader, target, 400*time.Millisecond)
+		time.Sleep(2 * time.Second)
+		reply := leader.TransferLeadership(target.ID)
+		if reply.OK() {
+			t.Fatalf("%v: the test shows nothing", reply)
+		}
+		time.Sleep(time.Second)
+		if now := c.WaitLeader(); now == leader {
+			t.Fatal("leadership stayed: the test shows nothing")
+		}
+		if reply.Definite {
+			t.Errorf("leadership was handed over after %v", reply)
+		}
+	})
+}
