@@ -208,10 +208,13 @@ func (n *Node) confirmFor(ctx context.Context, users []string) (uint64, []Verdic
 // was on its way, proves nothing: the voter may have voted since. That is how
 // raft.VerifyLeader lets a deposed leader answer.
 func (n *Node) confirm(ctx context.Context) (uint64, error) {
+	// The term first: if this node is ready and in the same term at the end, it was
+	// ready in that term. Read afterwards it could be one that this node has just
+	// been elected in, whose commit index is still behind.
+	term := n.raft.CurrentTerm()
 	if !n.ready() {
 		return 0, errNotReady
 	}
-	term := n.raft.CurrentTerm()
 	index := n.raft.CommitIndex()
 
 	voters := n.voters()
