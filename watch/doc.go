@@ -29,9 +29,9 @@
 //	chain of c                                       [9 c]
 //
 // The writer itself indexes what it publishes. Only the first watcher after a
-// while in which there was none finds a backlog, and indexes it, which takes some
-// 20 ms for a full ring. Nobody waits for the writer or the other way round: who
-// finds the index busy leaves a note for the waker.
+// while in which there was none finds a backlog, and indexes it, which takes tens
+// of milliseconds for a full ring. The writer waits for no reader: if it
+// finds the index busy it leaves a note for the waker.
 //
 // A record is linked before its revision is stored as published, and nothing is
 // indexed before that. A reader loads what is published first, then sees to it
