@@ -175,6 +175,10 @@ func TestFalsified(t *testing.T) {
 			_, c := f.invocation(history.Increase, "retry-0", 2)
 			c.Reply.Outcomes[0].Counters[0].Value++
 		}, []string{"once", "replay"}},
+		{"a repeated request whose answer passes for a new one", func(_ *testing.T, f *files) {
+			_, c := f.invocation(history.Increase, "retry-0", 2) // the second attempt
+			c.Reply.Replayed = false
+		}, []string{"replay"}},
 		{"a repeated request that is executed again", func(t *testing.T, f *files) {
 			_, c := f.invocation(history.Increase, "retry-0", 2) // the second attempt, replayed
 			executeAgain(f, c)

@@ -259,6 +259,8 @@ func (r *replay) checkAcknowledged(o *history.Operation) {
 		r.result.violation("%s was acknowledged at revision %d, where the log has request %q: it is lost", describe(o), o.Reply.Revision, e.command.Mutation.RequestID)
 	case !e.executed || e.answer.Code != "":
 		r.result.violation("%s was acknowledged at revision %d, where it was not executed: %s", describe(o), o.Reply.Revision, answerText(e.answer))
+	case !o.Reply.Replayed && e.command.Mutation.RequestID != strconv.FormatUint(o.ID, 10):
+		r.result.violation("%s was answered, as if for the first time, what request %q had done at revision %d", describe(o), e.command.Mutation.RequestID, o.Reply.Revision)
 	case !slices.EqualFunc(o.Reply.Outcomes, e.outcomes, history.Outcome.Equal):
 		r.result.violation("%s was answered %v; at revision %d it was %v", describe(o), o.Reply.Outcomes, o.Reply.Revision, e.outcomes)
 	}
