@@ -13,7 +13,7 @@ import (
 // of its entries alone. A node that was away while batches of a megabyte came would
 // be sent a gigabyte at once, in two seconds, and have to write it in one go.
 func TestEntriesGoInMessagesOfBoundedSize(t *testing.T) {
-	const entries, entryBytes, partMax = 40, 1 << 20, 4 << 20
+	const entries, entryBytes, partMax = 40, 256 << 10, 1 << 20
 	for _, test := range []struct {
 		name     string
 		answers  func(last uint64) (success bool, err error)
@@ -55,7 +55,7 @@ func TestEntriesGoInMessagesOfBoundedSize(t *testing.T) {
 								last = e.Index
 							}
 							if size > partMax {
-								t.Errorf("a message with %d MiB of entries", size>>20)
+								t.Errorf("a message with %d KiB of entries", size>>10)
 							}
 							if got.LeaderCommitIndex != last {
 								t.Errorf("with entries up to %d, up to %d may be committed", last, got.LeaderCommitIndex)

@@ -125,9 +125,10 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, a
 }
 
 // partBytesMax bounds the data of the entries of one message, but for a single
-// entry with more: it has to arrive and to be stored within Config.Timeout, and the
-// node that stores it has its own limit for one call to its disk.
-const partBytesMax = 4 << 20
+// entry with more: it has to arrive and to be stored within Config.Timeout, over a
+// slow network too, and the node that stores it has its own limit for one call to
+// its disk.
+const partBytesMax = 1 << 20
 
 // cutPart returns what of a request goes into the next message, and what is left,
 // nil for nothing. Each vouches for the entries before it as the whole would.
