@@ -165,7 +165,7 @@ func proveFailStop(i *Injection, m *proc.Machine) error {
 	start := time.Now()
 	exit, err := m.AwaitEnd(evidenceLimit)
 	if err != nil {
-		return err
+		return i.owed(err) // cut off from the others, it may have nothing to write
 	}
 	if exit.Code != exitFailStop {
 		return fmt.Errorf("%w: its disk failed, and %v, not %d: %s", ErrPromise, exit, exitFailStop, exit.Words)
@@ -199,7 +199,7 @@ func diskHang(i *Injection) error {
 		return s == 0 || s == 'Z', fmt.Errorf("pid %d is in state %q", m.PID(), s)
 	})
 	if err != nil {
-		return err
+		return i.owed(err)
 	}
 	i.Prove("the process was dead %d ms after the disk hung", time.Since(start).Milliseconds())
 	if err := i.Hold(); err != nil {

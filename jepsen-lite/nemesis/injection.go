@@ -30,6 +30,7 @@ type Injection struct {
 	// Context ends when the run is told to stop: then the fault must return.
 	Context context.Context
 
+	alone   bool // no other fault is made at the same time
 	begin   func(targets []string, detail string)
 	targets []string
 	detail  string
@@ -55,6 +56,15 @@ func (i *Injection) Heal(f func() error) { i.heals = append(i.heals, f) }
 // Prove adds to the evidence.
 func (i *Injection) Prove(format string, args ...any) {
 	i.proofs = append(i.proofs, fmt.Sprintf(format, args...))
+}
+
+// owed says that an error is a promise that a node has broken: unless another
+// fault may be the reason, or the run was told to stop.
+func (i *Injection) owed(err error) error {
+	if err == nil || !i.alone || i.Context.Err() != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrPromise, err)
 }
 
 func (i *Injection) proof() string { return strings.Join(i.proofs, "; ") }

@@ -123,7 +123,7 @@ func (n *nemesis) play(ctx context.Context, turn turn) {
 // playOne plays one fault from its begin to its healing.
 func (n *nemesis) playOne(ctx context.Context, kind Kind, with string, random *rand.Rand) Fault {
 	fault := Fault{Kind: kind.Name, With: with, Begin: n.Clock()}
-	i := &Injection{Cluster: n.Cluster, Rand: random, Context: ctx}
+	i := &Injection{Cluster: n.Cluster, Rand: random, Context: ctx, alone: with == ""}
 	i.begin = func(targets []string, detail string) {
 		fault.Begin = n.Clock()
 		n.Recorder.Fault(history.Fault{Kind: kind.Name, Phase: history.Begin, Targets: targets, Detail: detail})

@@ -70,6 +70,36 @@ func TestFaultsAreHealedAndJudged(t *testing.T) {
 	}
 }
 
+// What a node owes is not excused, unless another fault at the same time, or the
+// end of the run, may be the reason.
+func TestPromisesAreKeptByWhoIsLeftAlone(t *testing.T) {
+	late := errors.New("it lives on")
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	for _, test := range []struct {
+		name   string
+		ctx    context.Context
+		with   string
+		err    error
+		broken bool
+	}{
+		{"alone", context.Background(), "", late, true},
+		{"with another fault", context.Background(), "delay", late, false},
+		{"told to stop", stopped, "", late, false},
+		{"kept", context.Background(), "", nil, false},
+	} {
+		kind := Kind{Name: "test", Inject: func(i *Injection) error {
+			i.Begin(nil, "a test")
+			i.Prove("it bit")
+			return i.owed(test.err)
+		}}
+		n := &nemesis{Config: Config{Recorder: history.OpenMemory(history.NewClock()), Clock: history.NewClock()}}
+		if fault := n.playOne(test.ctx, kind, test.with, random(1)); fault.Broken != test.broken || fault.Proven() != (test.err == nil) {
+			t.Errorf("%s: fault %+v, want broken %t", test.name, fault, test.broken)
+		}
+	}
+}
+
 func TestHealsComeInReverse(t *testing.T) {
 	var order []int
 	i := &Injection{}
