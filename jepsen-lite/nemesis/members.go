@@ -151,11 +151,11 @@ func loseMember(i *Injection) error {
 	}
 	exit, err := m.AwaitEnd(evidenceLimit)
 	if err != nil {
-		return fmt.Errorf("a node without its disk was not refused: %w", err)
+		return i.owed(fmt.Errorf("a node without its disk was not refused: %w", err))
 	}
 	const remedy = "remove " // the words of the refusal that name what to do
 	if exit.Code != 1 || !strings.Contains(exit.Words, remedy+old+" from the cluster") {
-		return fmt.Errorf("a node without its disk was not refused with the remedy: %v: %s", exit, exit.Words)
+		return i.owed(fmt.Errorf("a node without its disk was not refused with the remedy: %v: %s", exit, exit.Words))
 	}
 	i.Prove("%v: %s", exit, lastLine(exit.Words))
 	if err := removeMember(i, m, old); err != nil {

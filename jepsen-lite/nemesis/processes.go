@@ -117,10 +117,10 @@ func rollingRestart(i *Injection) error {
 		i.Heal(m.Start)
 		exit, err := m.Stop()
 		if err != nil {
-			return err
+			return i.owed(err)
 		}
 		if exit.Code != 0 || exit.Signal != syscall.Signal(0) {
-			return fmt.Errorf("asked to stop, %v: %s", exit, exit.Words)
+			return fmt.Errorf("%w: asked to stop, %v: %s", ErrPromise, exit, exit.Words)
 		}
 		if err := m.Start(); err != nil {
 			return err
