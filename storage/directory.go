@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -91,7 +92,7 @@ func openDirectory(config Config) (d *directory, err error) {
 	if d.lock, err = lock(filepath.Join(d.path, lockFile)); err != nil {
 		return d, err
 	}
-	if err := removeTemporary(d.path, config.Logger); err != nil {
+	if err := removeTemporary(d.path, nil, config.Logger); err != nil {
 		return d, err
 	}
 	// The identity before anything of Raft exists: a directory with the one but
@@ -218,14 +219,14 @@ func (d *directory) openSnapshots(logger hclog.Logger) error {
 	if err := makeDir(path); err != nil {
 		return err
 	}
-	if err := removeTemporary(path, logger); err != nil {
+	if err := removeTemporary(path, nil, logger); err != nil {
 		return err
 	}
 	inner, err := raft.NewFileSnapshotStoreWithLogger(d.path, snapshotsRetained, logger.Named("snapshots"))
 	if err != nil {
 		return fmt.Errorf("%s: %w", snapshotsDir, err)
 	}
-	d.snapshots = &snapshotFiles{SnapshotStore: inner, path: path}
+	d.snapshots = &snapshotFiles{SnapshotStore: inner, path: path, underWay: map[string]bool{}}
 	return nil
 }
 
@@ -262,22 +263,31 @@ func (d *directory) close() error {
 type snapshotFiles struct {
 	raft.SnapshotStore
 	path string
+
+	mu       sync.Mutex
+	underWay map[string]bool // temporary directories of snapshots that are being written
 }
 
 // Create implements raft.SnapshotStore.
 func (s *snapshotFiles) Create(version raft.SnapshotVersion, index, term uint64,
 	configuration raft.Configuration, configurationIndex uint64, transport raft.Transport) (raft.SnapshotSink, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	sink, err := s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, transport)
 	if err != nil {
-		return nil, errors.Join(err, removeTemporary(s.path, nil))
+		// But for what Raft writes beside it: one of its own while another is installed.
+		return nil, errors.Join(err, removeTemporary(s.path, s.underWay, nil))
 	}
-	return &snapshotFile{SnapshotSink: sink, temporary: filepath.Join(s.path, sink.ID()+temporarySuffix)}, nil
+	temporary := sink.ID() + temporarySuffix
+	s.underWay[temporary] = true
+	return &snapshotFile{SnapshotSink: sink, store: s, temporary: temporary}, nil
 }
 
 // snapshotFile is one snapshot on its way to the disk.
 type snapshotFile struct {
 	raft.SnapshotSink
-	temporary string // where it is until Close gives it its name
+	store     *snapshotFiles
+	temporary string // its directory until Close gives it its name
 }
 
 // Close implements io.Closer.
@@ -287,20 +297,24 @@ func (s *snapshotFile) Close() error { return s.clean(s.SnapshotSink.Close()) }
 func (s *snapshotFile) Cancel() error { return s.clean(s.SnapshotSink.Cancel()) }
 
 func (s *snapshotFile) clean(err error) error {
+	s.store.mu.Lock()
+	delete(s.store.underWay, s.temporary)
+	s.store.mu.Unlock()
 	if err == nil {
 		return nil
 	}
-	return errors.Join(err, os.RemoveAll(s.temporary))
+	return errors.Join(err, os.RemoveAll(filepath.Join(s.store.path, s.temporary)))
 }
 
-// removeTemporary removes what was being written in dir when the node stopped.
-func removeTemporary(dir string, logger hclog.Logger) error {
+// removeTemporary removes what was being written in dir when the node stopped, or
+// what failed to be, but not what is still being written.
+func removeTemporary(dir string, underWay map[string]bool, logger hclog.Logger) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), temporarySuffix) {
+		if !strings.HasSuffix(entry.Name(), temporarySuffix) || underWay[entry.Name()] {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
