@@ -10,8 +10,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"tally/counter"
 )
@@ -54,7 +54,7 @@ func RunScreen(ctx context.Context, o Options) (err error) {
 
 // show runs the screen until its end.
 func (o *Options) show(ctx context.Context, c *control, said <-chan string) error {
-	program := tea.NewProgram(newScreen(ctx, c, o.toTry(c.cluster)), tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithAltScreen(), tea.WithoutSignalHandler())
+	program := tea.NewProgram(newScreen(ctx, c, o.toTry(c.cluster)), tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithoutSignalHandler())
 	over := make(chan struct{})
 	forwarded := make(chan error, 1)
 	go func() {
@@ -146,7 +146,7 @@ func (s screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		if m.err != nil && !errors.Is(m.err, errNotExact) { // the check has said so itself
 			s.events = append(s.events, saidMsg{time.Now(), m.err.Error()})
 		}
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		return s.key(m.String())
 	}
 	return s, nil
@@ -205,7 +205,13 @@ func good(text string) string {
 }
 
 // View implements tea.Model.
-func (s screen) View() string {
+func (s screen) View() tea.View {
+	v := tea.NewView(s.text())
+	v.AltScreen = true
+	return v
+}
+
+func (s screen) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n\n", bold("Tally demo"), faint("three nodes in this process; their files are removed at the end"))
 	s.writeNodes(&b)

@@ -1,21 +1,22 @@
 package demo
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 )
 
 // press sends a key to the screen and carries out what follows from it.
 func press(t *testing.T, s screen, key string) screen {
 	t.Helper()
-	var message tea.KeyMsg
+	var message tea.KeyPressMsg
 	switch key {
 	case "down":
-		message = tea.KeyMsg{Type: tea.KeyDown}
+		message = tea.KeyPressMsg{Code: tea.KeyDown}
 	default:
-		message = tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
+		message = tea.KeyPressMsg{Code: rune(key[0]), Text: key}
 	}
 	next, follow := s.Update(message)
 	return settle(t, next.(screen), follow)
@@ -31,9 +32,14 @@ func settle(t *testing.T, s screen, follow tea.Cmd) screen {
 	return next.(screen)
 }
 
+// plain is what a screen shows, without colours.
+func plain(s screen) string {
+	return regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(s.View().Content, "")
+}
+
 // row is the line of a node.
 func row(s screen, id string) string {
-	for line := range strings.SplitSeq(s.View(), "\n") {
+	for line := range strings.SplitSeq(plain(s), "\n") {
 		if fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), ">")); len(fields) > 0 && fields[0] == id {
 			return line
 		}
@@ -55,7 +61,7 @@ func TestKeysActOnTheChosenNode(t *testing.T) {
 	s = press(t, s, "l")
 	killed := s.ids[s.chosen]
 	if killed != f.cluster.Leader() || !strings.HasPrefix(strings.TrimSpace(row(s, killed)), "> ") {
-		t.Fatalf("the leader is %s; chosen is %s\n%s", f.cluster.Leader(), killed, s.View())
+		t.Fatalf("the leader is %s; chosen is %s\n%s", f.cluster.Leader(), killed, plain(s))
 	}
 	s = press(t, s, "k")
 	f.more()
@@ -64,8 +70,8 @@ func TestKeysActOnTheChosenNode(t *testing.T) {
 		t.Errorf("%q", row(s, killed))
 	}
 	s = press(t, s, "k") // again
-	if !strings.Contains(s.View(), "killed already") {
-		t.Error(s.View())
+	if !strings.Contains(plain(s), "killed already") {
+		t.Error(plain(s))
 	}
 	s = press(t, s, "s")
 	s = settle(t, s, s.look())
@@ -83,13 +89,13 @@ func TestKeysActOnTheChosenNode(t *testing.T) {
 	s = press(t, s, "p")
 	s = press(t, s, "c")
 	s = settle(t, s, s.look())
-	if !strings.Contains(row(s, paused), "running") || !strings.Contains(s.View(), "none lost, none twice") {
-		t.Error(s.View())
+	if !strings.Contains(row(s, paused), "running") || !strings.Contains(plain(s), "none lost, none twice") {
+		t.Error(plain(s))
 	}
 	if !strings.Contains(f.heard.String(), "exact: ") {
 		t.Error("the check said nothing")
 	}
-	if _, follow := s.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")}); follow == nil {
+	if _, follow := s.Update(tea.KeyPressMsg{Code: 'q', Text: "q"}); follow == nil {
 		t.Error("q does not end it")
 	}
 }
@@ -103,11 +109,11 @@ func TestScreenFitsItsTerminal(t *testing.T) {
 	}
 	next, _ := s.Update(tea.WindowSizeMsg{Width: 80, Height: 28})
 	s = settle(t, next.(screen), s.look())
-	lines := strings.Split(s.View(), "\n")
+	lines := strings.Split(plain(s), "\n")
 	if len(lines) > 28 {
-		t.Errorf("%d lines on a terminal of 28:\n%s", len(lines), s.View())
+		t.Errorf("%d lines on a terminal of 28:\n%s", len(lines), plain(s))
 	}
-	if !strings.Contains(s.View(), "q quit") {
+	if !strings.Contains(plain(s), "q quit") {
 		t.Error("the keys are cut off")
 	}
 	for _, line := range lines {

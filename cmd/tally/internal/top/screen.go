@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"tally/counter"
 )
@@ -18,7 +18,7 @@ import (
 // Show runs the screen on a terminal until q, Ctrl-C, or the end of ctx.
 func Show(ctx context.Context, m *Monitor, interval time.Duration, in io.Reader, out io.Writer) error {
 	look := func(groups int) Picture { return m.Look(ctx, groups) }
-	_, err := tea.NewProgram(newScreen(look, interval), tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler()).Run()
+	_, err := tea.NewProgram(newScreen(look, interval), tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // it was asked to end
 	}
@@ -65,11 +65,11 @@ func (s screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		return s, tea.Tick(s.interval, func(time.Time) tea.Msg { return lookMsg{} })
 	case lookMsg:
 		return s, s.ask()
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		switch m.String() {
 		case "q", "ctrl+c", "esc":
 			return s, tea.Quit
-		case " ", "p":
+		case "space", "p":
 			s.paused = !s.paused
 		}
 	}
@@ -83,7 +83,13 @@ func alarm(text string) string {
 }
 
 // View implements tea.Model.
-func (s screen) View() string {
+func (s screen) View() tea.View {
+	v := tea.NewView(s.text())
+	v.AltScreen = true
+	return v
+}
+
+func (s screen) text() string {
 	if !s.seen {
 		return "Looking for the cluster..."
 	}

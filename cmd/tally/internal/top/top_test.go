@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"tally/client"
 	"tally/cmd/tally/internal/demo"
@@ -125,11 +126,16 @@ func picture() Picture {
 	return p
 }
 
+// plain is what a screen shows, without colours.
+func plain(s screen) string {
+	return regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(s.View().Content, "")
+}
+
 func TestScreenShowsThePicture(t *testing.T) {
 	shown := picture()
 	s := newScreen(func(int) Picture { return shown }, time.Second)
-	if !strings.Contains(s.View(), "Looking") {
-		t.Error(s.View())
+	if !strings.Contains(plain(s), "Looking") {
+		t.Error(plain(s))
 	}
 	tell := func(message tea.Msg) tea.Cmd {
 		next, follow := s.Update(message)
@@ -138,7 +144,7 @@ func TestScreenShowsThePicture(t *testing.T) {
 	}
 	tell(tea.WindowSizeMsg{Width: 60, Height: 20})
 	tell(s.Init()())
-	view := s.View()
+	view := plain(s)
 	for _, want := range []string{"n2 leads  term 7", "12.5 changes/s in 40 groups", "n1    follower     7     90       10", "n3    unreachable", "room:0"} {
 		if !strings.Contains(view, want) {
 			t.Errorf("%q is not in:\n%s", want, view)
@@ -148,19 +154,19 @@ func TestScreenShowsThePicture(t *testing.T) {
 		t.Errorf("%d lines of %d on a terminal of 20 by 60:\n%s", len(lines), len([]rune(lines[0])), view)
 	}
 
-	tell(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("p")})
+	tell(tea.KeyPressMsg{Code: 'p', Text: "p"})
 	shown.PerSecond = 99
 	tell(s.ask()())
-	if !strings.Contains(s.View(), "12.5 changes/s") || !strings.Contains(s.View(), "paused") {
-		t.Error("a paused screen goes on:\n" + s.View())
+	if !strings.Contains(plain(s), "12.5 changes/s") || !strings.Contains(plain(s), "paused") {
+		t.Error("a paused screen goes on:\n" + plain(s))
 	}
-	tell(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("p")})
+	tell(tea.KeyPressMsg{Code: 'p', Text: "p"})
 	shown.Err = errors.New("client: no node answers: all of them")
 	tell(s.ask()())
-	if view := s.View(); !strings.Contains(view, "99.0 changes/s") || !strings.Contains(view, "no node answers") {
+	if view := plain(s); !strings.Contains(view, "99.0 changes/s") || !strings.Contains(view, "no node answers") {
 		t.Error(view)
 	}
-	if follow := tell(tea.KeyMsg{Type: tea.KeyCtrlC}); follow == nil || follow() != tea.Quit() {
+	if follow := tell(tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}); follow == nil || follow() != tea.Quit() {
 		t.Error("Ctrl-C does not end it")
 	}
 }
