@@ -268,11 +268,13 @@ func (n *Node) transfer(ctx context.Context, id string) *counter.Error {
 	if refusal != nil {
 		return refusal
 	}
+	takeBack := n.proposer.transfer.begin(time.Now())
 	if err := n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address)); err != nil {
 		switch {
 		case errors.Is(err, raft.ErrNotLeader):
 			return outcome(err)
 		case errors.Is(err, raft.ErrLeadershipTransferInProgress):
+			takeBack()
 			return counter.Errorf(counter.Overloaded, "leadership was not handed over: %v; try again", err)
 		}
 		// The successor may have been told to stand for election.
