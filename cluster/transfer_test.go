@@ -63,10 +63,7 @@ func TestSlowTransferEndsNobody(t *testing.T) {
 		leader := c.WaitLeader()
 		target := c.Others(leader)[0]
 		c.WaitAgree()
-		c.Reset(leader, target)
-		leader.TransferLeadership(target.ID) // over a connection that is broken; the next one dials
-		leader = c.WaitLeader()
-		target = c.Others(leader)[0]
+		c.Reset(leader, target) // so that a connection has to be opened
 		c.Delay(leader, target, 480*time.Millisecond)
 		time.Sleep(3 * time.Second)
 
@@ -178,4 +175,30 @@ func TestTransferThatComesLateIsNotDefinite(t *testing.T) {
 			t.Errorf("leadership was handed over after %v", reply)
 		}
 	})
+}
+
+// The leader has an idle connection to each node that voted for it, and that of a
+// node that has started again since is dead.
+func TestLeadershipGoesToANodeThatHasStartedAgain(t *testing.T) {
+	for _, restart := range []func(*clustertest.Node){(*clustertest.Node).Restart, func(n *clustertest.Node) {
+		n.Crash()
+		n.Start()
+	}} {
+		clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+			for range 3 {
+				leader := c.WaitLeader()
+				for _, n := range c.Others(leader) {
+					restart(n)
+					c.WaitAgree()
+					if reply := leader.TransferLeadership(n.ID); !reply.OK() {
+						t.Errorf("handing over to %s, which has started again: %v", n.ID, reply)
+					}
+					c.WaitLeader()
+					if reply := n.TransferLeadership(leader.ID); !reply.OK() {
+						t.Errorf("handing back: %v", reply)
+					}
+				}
+			}
+		})
+	}
 }

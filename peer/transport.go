@@ -41,6 +41,8 @@ const (
 //
 // Entries of many bytes go in several messages; see cutPart.
 //
+// Votes and hand-overs do not fail for a connection that has ended; see again.
+//
 // Entries and snapshots wait for a node that cannot be reached; see patience.
 //
 // Entries and heartbeats go over connections of their own, in few bytes and with
@@ -167,11 +169,11 @@ func withinCommit(args *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
 }
 
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	return t.NetworkTransport.RequestVote(id, t.route(id, target), args, resp)
+	return again(func() error { return t.NetworkTransport.RequestVote(id, t.route(id, target), args, resp) })
 }
 
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	return t.NetworkTransport.RequestPreVote(id, t.route(id, target), args, resp)
+	return again(func() error { return t.NetworkTransport.RequestPreVote(id, t.route(id, target), args, resp) })
 }
 
 func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
@@ -182,7 +184,23 @@ func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress,
 }
 
 func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	return t.NetworkTransport.TimeoutNow(id, t.route(id, target), args, resp)
+	return again(func() error { return t.NetworkTransport.TimeoutNow(id, t.route(id, target), args, resp) })
+}
+
+// staleMax is how soon a message fails on a connection that had ended before it.
+const staleMax = 100 * time.Millisecond
+
+// again sends a message once more that failed at once. The library keeps a
+// connection to a node that has started again since, and finds out when it uses it:
+// a vote would be missing, or a hand-over fail, though the node is there. The second
+// time it opens a new one. All that is sent this way may arrive twice.
+func again(send func() error) error {
+	began := time.Now()
+	err := send()
+	if err == nil || errors.As(err, new(*unreachable)) || time.Since(began) > staleMax {
+		return err
+	}
+	return send()
 }
 
 // route names a node and where it is now: the resolved address, or else the one
