@@ -467,6 +467,13 @@ func TestUnknown(t *testing.T) {
 		{"a node that did not show its state at the end", checker.Config{}, func(f *files) {
 			f.history = slices.DeleteFunc(f.history, func(e history.Entry) bool { return e.Hash != nil && e.Hash.Node == "n3" })
 		}, "complete"},
+		{"sums that nobody read at the end", checker.Config{}, func(f *files) {
+			for i := range f.history {
+				if o := f.history[i].Op; o != nil && o.Parts[0].Group == "retry-0" {
+					o.Final = false
+				}
+			}
+		}, "once"},
 		{"a node without a journal", checker.Config{}, func(f *files) {
 			must(f.t, os.Remove(filepath.Join(f.dir, checker.JournalsDir, "n3.jsonl")))
 			delete(f.journals, "n3")

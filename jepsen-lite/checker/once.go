@@ -31,13 +31,17 @@ func checkOnce(h *history.History) Result {
 		}
 		r.add(sums[group], deltaOf(op))
 	}
-	readings := 0
+	readings, read := 0, map[string]bool{}
 	for i := range h.Operations {
 		o := &h.Operations[i]
 		if group := workloadGroup(&o.Op, "retry"); group != "" && o.Op.Final && o.Op.Kind == history.Read && o.OK() && sums[group] != nil {
 			readings++
+			read[group] = true
 			checkBound(o, sums[group], result)
 		}
+	}
+	if len(read) < len(sums) {
+		result.unknown("of %d sums only %d were read at the end", len(sums), len(read))
 	}
 	result.Checked = len(requests)
 	result.summarize("%d requests under keys, %d final readings of %d sums", len(requests), readings, len(sums))
