@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -85,6 +86,7 @@ func appendEntriesRequest(dst []byte, r *raft.AppendEntriesRequest) ([]byte, err
 		}
 		total += len(e.Data) + len(e.Extensions)
 	}
+	dst = slices.Grow(dst, entriesHeaderBytes+2+len(r.ID)+2+len(r.Addr)+len(r.Entries)*entryHeaderBytes+total)
 	dst = append(dst, byte(r.ProtocolVersion))
 	for _, n := range [...]uint64{r.Term, r.PrevLogEntry, r.PrevLogTerm, r.LeaderCommitIndex} {
 		dst = binary.BigEndian.AppendUint64(dst, n)
