@@ -289,6 +289,22 @@ export class Watch {
    */
   async #readStream(body, groups, scope, signal) {
     const chunks = body.getReader()
+    try {
+      await this.#readChunks(chunks, groups, scope, signal)
+    } finally {
+      // The scope's abort alone may close nothing: Node's fetch forgets its signal
+      // when garbage is collected, and the open stream would keep the process.
+      chunks.cancel().catch(() => {})
+    }
+  }
+
+  /**
+   * @param {ReadableStreamDefaultReader<Uint8Array>} chunks
+   * @param {string[]} groups
+   * @param {Scope} scope
+   * @param {AbortSignal} signal
+   */
+  async #readChunks(chunks, groups, scope, signal) {
     const decoder = new TextDecoder()
     const reader = new MessageReader()
     for (;;) {

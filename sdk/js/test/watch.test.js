@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { TIM } from '../src/index.js'
 import { FakeNode, json, problem, reset, silence, stream, until } from './fakenode.js'
 
@@ -245,3 +247,27 @@ test('another user connects anew', async (t) => {
   assert.equal(tim.isReady(), false)
   await assert.rejects(tim.getGroupCounters({ groupID: 'g' }), { code: 2999 })
 })
+
+for (const form of /** @type {const} */ (['stream', 'poll'])) {
+  test(`a ${form} is hung up when nobody wants it any more, also after garbage was collected`, async (t) => {
+    // Node's fetch can forget its signal then, so that an abort closes nothing.
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc')
+    let called = false
+    let hungUp = false
+    const node = await FakeNode.start(t, [json({ cursor: 'c1', events: [state('g', { a: '1' })] }), (request, response) => {
+      called = true
+      response.on('close', () => { hungUp = true })
+      if (form === 'stream') stream({ cursor: 'c2', events: [changed('a', '2')] })(request, response)
+    }])
+    const { tim, heard } = listener(t, node, { watch: form, attemptTimeout: 15_000 })
+    await tim.joinGroup({ groupID: 'g' })
+    await until(() => called && (form === 'poll' || heard.length === 1))
+    for (let i = 0; i < 10; i++) {
+      collect()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await tim.destroy()
+    await until(() => hungUp)
+  })
+}
