@@ -24,13 +24,14 @@ type senders struct {
 	port *Port
 
 	mu     sync.Mutex
-	idle   map[raft.ServerAddress][]*sender // by route; none once closed
+	idle   map[raft.ServerID][]*sender // none once closed
 	closed bool
 }
 
 // sender is a connection for entries that this node opened. It belongs to whoever
 // took it, for one request after the other.
 type sender struct {
+	id      raft.ServerID
 	route   raft.ServerAddress
 	conn    *conn
 	replies *bufio.Reader
@@ -38,13 +39,13 @@ type sender struct {
 }
 
 func newSenders(p *Port) *senders {
-	return &senders{port: p, idle: make(map[raft.ServerAddress][]*sender)}
+	return &senders{port: p, idle: make(map[raft.ServerID][]*sender)}
 }
 
 // send sends a request to a node and reads its answer, within Config.Timeout. An
 // *unreachable says that nothing was sent.
-func (s *senders) send(route raft.ServerAddress, request *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) error {
-	c, err := s.take(route)
+func (s *senders) send(id raft.ServerID, route raft.ServerAddress, request *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) error {
+	c, err := s.take(id, route)
 	if err != nil {
 		return err
 	}
@@ -57,31 +58,41 @@ func (s *senders) send(route raft.ServerAddress, request *raft.AppendEntriesRequ
 	return err
 }
 
-func (s *senders) take(route raft.ServerAddress) (*sender, error) {
-	s.mu.Lock()
-	idle := s.idle[route]
-	if n := len(idle); n > 0 {
-		c := idle[n-1]
-		s.idle[route] = idle[:n-1]
-		s.mu.Unlock()
+func (s *senders) take(id raft.ServerID, route raft.ServerAddress) (*sender, error) {
+	if c := s.takeIdle(id, route); c != nil {
 		return c, nil
 	}
-	s.mu.Unlock()
 	c, err := s.port.dialRoute(route, kindEntries, s.port.config.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	return &sender{route: route, conn: c, replies: bufio.NewReaderSize(c, replyBufferBytes)}, nil
+	return &sender{id: id, route: route, conn: c, replies: bufio.NewReaderSize(c, replyBufferBytes)}, nil
+}
+
+// takeIdle returns an idle connection, nil for none. Those to where the node lives
+// no more it closes: nobody would take them again, or hear that they have ended.
+func (s *senders) takeIdle(id raft.ServerID, route raft.ServerAddress) *sender {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for idle := s.idle[id]; len(idle) > 0; idle = s.idle[id] {
+		c := idle[len(idle)-1]
+		s.idle[id] = idle[:len(idle)-1]
+		if c.route == route {
+			return c
+		}
+		_ = c.conn.Close()
+	}
+	return nil
 }
 
 func (s *senders) giveBack(c *sender) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.idle[c.route]) >= idleSendersMax {
+	if s.closed || len(s.idle[c.id]) >= idleSendersMax {
 		_ = c.conn.Close()
 		return
 	}
-	s.idle[c.route] = append(s.idle[c.route], c)
+	s.idle[c.id] = append(s.idle[c.id], c)
 }
 
 // close closes what is idle; what is under way is closed at its end.

@@ -112,13 +112,13 @@ func (t *transport) Close() error {
 
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(args) {
-		return t.senders.send(t.route(id, target), args, resp)
+		return t.senders.send(id, t.route(id, target), args, resp)
 	}
 	for rest := args; rest != nil; {
 		var part *raft.AppendEntriesRequest
 		part, rest = cutPart(rest)
 		part = withinCommit(part)
-		err := t.patiently(id, args.Term, func() error { return t.senders.send(t.route(id, target), part, resp) })
+		err := t.patiently(id, args.Term, func() error { return t.senders.send(id, t.route(id, target), part, resp) })
 		if err != nil || !resp.Success {
 			return err // of the whole: the library knows no other
 		}
