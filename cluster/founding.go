@@ -154,7 +154,7 @@ func (n *Node) meet(ctx context.Context, address string) (peer.Hello, info, erro
 
 // join asks members to let this node in until it is a voter.
 func (n *Node) join() {
-	request := membersRequest{Action: actionAdd, ID: n.config.NodeID, PeerAddr: n.peerAddr(), Voter: true}
+	request := membersRequest{Action: actionAdd, ID: n.config.NodeID, PeerAddr: n.peerAddr(), Voter: !n.config.NonVoter}
 	for attempt := 0; ; attempt++ {
 		for _, address := range n.config.Join {
 			n.founding.set("asking %s to let this node join", address)

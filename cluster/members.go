@@ -331,6 +331,12 @@ func (n *Node) waitForSuccessor(ctx context.Context) *counter.Error {
 	}
 }
 
+// admitted says that this node is in the cluster as what it asks to be.
+func (n *Node) admitted() bool {
+	server, ok := n.server(n.config.NodeID)
+	return ok && (server.Suffrage == raft.Voter || n.config.NonVoter)
+}
+
 func (n *Node) server(id string) (raft.Server, bool) {
 	for _, server := range n.servers() {
 		if string(server.ID) == id {

@@ -71,6 +71,35 @@ func TestNewcomerOutlivesACutLink(t *testing.T) {
 	})
 }
 
+// What is to take part without a vote gets none, however often it starts, until
+// somebody gives it one.
+func TestNodeJoinsWithoutAVote(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		n4 := c.Add("n4")
+		n4.Configure(func(config *node.Config) { config.Join, config.NonVoter = []string{"n1:9101"}, true })
+		n4.Start()
+		for range 2 {
+			c.WaitFor("n4 to count", func() bool { return n4.Increase(group, key, 1).OK() })
+			time.Sleep(10 * time.Second)
+			if m, ok := leader.Member("n4"); !ok || m.Voter {
+				t.Fatalf("n4 is a member: %v, and votes: %v", ok, m.Voter)
+			}
+			n4.Restart()
+		}
+		if reply := leader.AddMember("n4", "n4:9101"); !reply.OK() {
+			t.Fatal(reply)
+		}
+		waitVoter(t, c, "n4")
+		n4.Restart()
+		mustIncrease(t, leader, 1)
+		c.WaitAgree()
+		if m, _ := leader.Member("n4"); !m.Voter {
+			t.Error("n4 lost its vote by starting again")
+		}
+	})
+}
+
 // A node that cannot keep up stays a non-voter: as a voter it would hold back every commit.
 func TestSlowNewcomerDoesNotVote(t *testing.T) {
 	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {

@@ -47,6 +47,7 @@ type Config struct {
 	// once this node is a member.
 	InitialCluster []Member
 	Join           []string
+	NonVoter       bool // it asks to be admitted without a vote
 
 	HeartbeatTimeout   time.Duration
 	ElectionTimeout    time.Duration
@@ -243,7 +244,7 @@ func (n *Node) start() {
 	n.spawn(n.catchUp)
 	// A join or a founding that was cut short goes on where it stopped.
 	switch {
-	case len(n.config.Join) > 0 && !slices.Contains(n.voters(), n.config.NodeID):
+	case len(n.config.Join) > 0 && !n.admitted():
 		n.spawn(n.join)
 	case len(n.config.Join) == 0 && len(n.servers()) == 0:
 		n.spawn(n.found)

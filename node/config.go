@@ -50,6 +50,9 @@ type Config struct {
 	// Join are peer addresses of members to ask for admission, tried in turn
 	// until one lets this node in. Used once, while the data directory is empty.
 	Join []string
+	// NonVoter, with Join, asks for admission without a vote. A member can be given
+	// one later.
+	NonVoter bool
 
 	// HeartbeatTimeout is how long a follower waits for the leader before it
 	// thinks of an election.
@@ -261,6 +264,9 @@ func (c *Config) validateNames() error {
 func (c *Config) validateMembers() error {
 	if len(c.InitialCluster) > 0 && len(c.Join) > 0 {
 		return errors.New("initial cluster and join exclude each other: founders take the first, later nodes the second")
+	}
+	if c.NonVoter && len(c.Join) == 0 {
+		return errors.New("non-voter is for a node that joins; give the address of a member with join, or leave it out")
 	}
 	for _, addr := range c.Join {
 		if _, _, err := net.SplitHostPort(addr); err != nil {

@@ -149,6 +149,7 @@ func (n *Node) clusterConfig() cluster.Config {
 		HTTPURL:            n.httpURL,
 		InitialCluster:     founders,
 		Join:               n.config.Join,
+		NonVoter:           n.config.NonVoter,
 		HeartbeatTimeout:   n.config.HeartbeatTimeout,
 		ElectionTimeout:    n.config.ElectionTimeout,
 		LeaderLeaseTimeout: n.config.LeaderLeaseTimeout,

@@ -65,6 +65,7 @@ func (s *settings) flagGroups() []flagGroup {
 		group("The cluster (with neither, the node founds one of its own; used once, while the data directory is empty)", func(f *pflag.FlagSet) {
 			f.Var((*memberList)(&c.InitialCluster), "initial-cluster", "the founders as `n1=host:port,...` with their peer addresses, the same on each of them")
 			f.StringSliceVar(&c.Join, "join", c.Join, "peer address `host:port` of a member to ask for admission; repeatable, tried in turn")
+			f.BoolVar(&c.NonVoter, "non-voter", c.NonVoter, "with --join: take part without a vote")
 		}),
 		group("Callers", func(f *pflag.FlagSet) {
 			f.StringVar(&c.Identity, "identity", c.Identity, "how callers are known: none (everybody may do everything) or jwt (by tokens)")

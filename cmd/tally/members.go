@@ -71,7 +71,8 @@ func (p *program) joinCommand() *cobra.Command {
 		Use:   "join NODE PEER-ADDRESS",
 		Short: "Let a running node into the cluster",
 		Long: `Let a running node into the cluster: first without a vote and, when it has caught up, as a voter.
-A node that is started with tallyd --join does this by itself. Doing it again is harmless.`,
+A node that is started with tallyd --join does this by itself, and with --non-voter stays without a vote;
+this gives it one. Doing it again is harmless.`,
 		Example: `  tally join n4 10.0.0.4:9101
   tally join n5 10.0.0.5:9101 --non-voter`,
 		Args: arguments(2, 2, "NODE PEER-ADDRESS"),
