@@ -371,7 +371,7 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 }
 
 func TestEndpoints(t *testing.T) {
-	for _, bad := range []string{"", "http://", "ftp://host:1", "http://user:secret@host:1", "http://host:1/?q", "host:port"} {
+	for _, bad := range []string{"", "http://", "ftp://host:1", "http://user:secret@host:1", "http://host:1/?q", "host:port", "localhost", "::1"} {
 		if _, err := client.New([]string{bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

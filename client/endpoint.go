@@ -57,7 +57,8 @@ func parseEndpoint(text string) (string, error) {
 	}
 	u, err := url.Parse(full)
 	switch {
-	case err != nil, u.Host == "", u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
+	// Without scheme and port it would be port 80, where no node is.
+	case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https", u.Port() == "" && full != text:
 		return "", fmt.Errorf("client: endpoint %q: want host:port, http://host:port or https://host:port", text)
 	case u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return "", fmt.Errorf("client: endpoint %q: leave out user, query and fragment; tokens go into WithToken", text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ The JSON is that of POST /v1/batch: {"operations": [...]}, or the array alone.`,
 	file := c.Flags().StringP("file", "f", "-", "`file` to read, - for standard input")
 	once := idempotencyFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		operations, err := p.readBatch(*file)
+		operations, err := p.readBatch(c.Context(), *file)
 		if err != nil {
 			return usageError{err}
 		}
@@ -56,7 +57,7 @@ func withOperation(err error) error {
 // batchBytesMax is more than nodes accept.
 const batchBytesMax = 4 << 20
 
-func (p *program) readBatch(name string) ([]counter.Operation, error) {
+func (p *program) readBatch(ctx context.Context, name string) ([]counter.Operation, error) {
 	in := p.Stdin
 	if name != "-" {
 		file, err := os.Open(name)
@@ -68,7 +69,7 @@ func (p *program) readBatch(name string) ([]counter.Operation, error) {
 	} else if isTerminal(in) {
 		fmt.Fprintln(p.Stderr, "Reading changes from the terminal; end them with Ctrl-D.")
 	}
-	text, err := io.ReadAll(io.LimitReader(in, batchBytesMax+1))
+	text, err := readAll(ctx, io.LimitReader(in, batchBytesMax+1))
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +77,26 @@ func (p *program) readBatch(name string) ([]counter.Operation, error) {
 		return nil, fmt.Errorf("the batch has more than %d bytes, and nodes take %d; make several", batchBytesMax, 1<<20)
 	}
 	return parseBatch(text)
+}
+
+// readAll reads to the end, unless ctx ends first. A read of a terminal or a pipe
+// cannot be broken off: it is left behind, and ends with the process.
+func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
+	type input struct {
+		text []byte
+		err  error
+	}
+	read := make(chan input, 1)
+	go func() {
+		text, err := io.ReadAll(in)
+		read <- input{text, err}
+	}()
+	select {
+	case all := <-read:
+		return all.text, all.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // parseBatch reads {"operations": [...]} or [...].

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"tally/counter"
 )
@@ -85,5 +89,28 @@ func TestMistakesInABatchAreToldInItsWords(t *testing.T) {
 				t.Errorf("%s: %v, which has %q in it", text, err, internal)
 			}
 		}
+	}
+}
+
+// TestInputThatDoesNotComeIsNotWaitedForAfterCtrlC: nobody types, and nothing
+// was sent.
+func TestInputThatDoesNotComeIsNotWaitedForAfterCtrlC(t *testing.T) {
+	in, typist := io.Pipe()
+	defer typist.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	var said bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		p := &program{Stdin: in, Stdout: io.Discard, Stderr: &said}
+		ended <- p.Run(ctx, []string{"batch", "-e", "127.0.0.1:1"})
+	}()
+	select {
+	case code := <-ended:
+		if code != exitInterrupted {
+			t.Errorf("exit code %d, want %d: %s", code, exitInterrupted, said.String())
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it still reads 10 s after Ctrl-C")
 	}
 }

@@ -159,8 +159,10 @@ func (b *benching) request(calls *client.Client) (func(context.Context, int) err
 			return err
 		}, nil
 	}
-	return nil, usagef("there is no work %q; there are: increase, read, stale, batch", b.work)
+	return nil, usagef("there is no work %q; there are: %s", b.work, strings.Join(benchWorks(), ", "))
 }
+
+func benchWorks() []string { return []string{"increase", "read", "stale", "batch"} }
 
 // classify names a failure by its code, as the HTTP API does.
 func classify(err error) string {

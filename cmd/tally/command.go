@@ -73,6 +73,7 @@ func newCommand(p *program) *cobra.Command {
 	root.SetCompletionCommandGroupID(toolsGroup)
 	root.SetHelpCommandGroupID(toolsGroup)
 	p.adaptStandardCommands(root)
+	p.completeFlags(root)
 	root.SetUsageTemplate(root.UsageTemplate() + "{{if not .HasParent}}\n" + exitCodes + "{{end}}")
 	return root
 }

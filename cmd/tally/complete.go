@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tally/client"
 )
@@ -55,6 +56,42 @@ func (p *program) completeGroupAndKeys(c *cobra.Command, args []string, begun st
 		}
 		return words
 	})
+}
+
+// completeKeys completes a flag with the counters of the first group that is named.
+func (p *program) completeKeys(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return p.completeGroupAndKeys(c, args, begun)
+}
+
+// completeFlags gives every flag of a command and of those below it the words that
+// it takes. The names of files are for flags that take a file.
+func (p *program) completeFlags(c *cobra.Command) {
+	words := map[string]cobra.CompletionFunc{
+		"tally --output":        cobra.FixedCompletions(outputForms(), cobra.ShellCompDirectiveNoFileComp),
+		"tally bench --work":    cobra.FixedCompletions(benchWorks(), cobra.ShellCompDirectiveNoFileComp),
+		"tally token --role":    cobra.FixedCompletions(tokenRoles(), cobra.ShellCompDirectiveNoFileComp),
+		"tally check --probe":   p.completeGroups,
+		"tally groups --prefix": p.completeGroups,
+		"tally top --prefix":    p.completeGroups,
+		"tally watch --key":     p.completeKeys,
+	}
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		complete, ok := words[c.CommandPath()+" --"+f.Name]
+		value, _ := pflag.UnquoteUsage(f)
+		if f.NoOptDefVal != "" || !ok && value == "file" {
+			return
+		}
+		if !ok {
+			complete = cobra.NoFileCompletions
+		}
+		_ = c.RegisterFlagCompletionFunc(f.Name, complete) // fails only for flags that are not there
+	})
+	for _, below := range c.Commands() {
+		p.completeFlags(below)
+	}
 }
 
 func (p *program) completeNodes(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

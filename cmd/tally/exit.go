@@ -61,12 +61,12 @@ func explain(err error, interrupted bool) explanation {
 	switch {
 	case errors.As(err, &code):
 		return explanation{code: int(code)}
-	case errors.As(err, new(usageError)):
-		return explanation{text, "", exitUsage}
 	case errors.Is(err, counter.OutcomeUnknown):
 		return explanation{text, "Repeat the same command with --idempotency-key and that key: it counts once however often it is sent.", exitUnknown}
 	case interrupted && errors.Is(err, context.Canceled):
 		return explanation{"interrupted", "", exitInterrupted}
+	case errors.As(err, new(usageError)):
+		return explanation{text, "", exitUsage}
 	case errors.Is(err, client.ErrUnreachable):
 		return explanation{text, startOne, exitUnreachable}
 	case errors.Is(err, demo.ErrPortBusy):

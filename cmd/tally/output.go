@@ -98,9 +98,19 @@ func writeYAML(out io.Writer, value any) error {
 // unquote lets the encoder choose how each part is written.
 func unquote(node *yaml.Node) {
 	node.Style = 0
+	if node.ShortTag() == "!!str" && readOtherwise(node.Value) {
+		node.Style = yaml.DoubleQuotedStyle
+	}
 	for _, part := range node.Content {
 		unquote(part)
 	}
+}
+
+// readOtherwise says that readers of YAML 1.1 take a bare text for something else:
+// yes for true, 12:30 for 750. The encoder asks that of strings, but not of nodes.
+func readOtherwise(text string) bool {
+	written, err := yaml.Marshal(text)
+	return err != nil || bytes.HasPrefix(written, []byte{'"'})
 }
 
 func writePlain(out io.Writer, rows [][]string) error {

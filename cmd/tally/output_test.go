@@ -8,10 +8,10 @@ import (
 )
 
 // TestFormsSayTheSame: values that a float would spoil, and keys that JSON and
-// YAML would take for something else.
+// YAML, 1.2 or 1.1 as many readers still have it, would take for something else.
 func TestFormsSayTheSame(t *testing.T) {
 	reading := counter.Reading{Group: "<g>", Revision: 18446744073709551615, Counters: []counter.Counter{
-		{Key: "true", Value: 9223372036854775807}, {Key: "1", Value: -9223372036854775808}, {Key: `"&"`, Value: 0},
+		{Key: "true", Value: 9223372036854775807}, {Key: "1", Value: -9223372036854775808}, {Key: `"&"`, Value: 0}, {Key: "yes", Value: 1}, {Key: "12:30", Value: 2},
 	}}
 	for form, want := range map[string]string{
 		formJSON: `{
@@ -21,7 +21,9 @@ func TestFormsSayTheSame(t *testing.T) {
   "counters": {
     "true": 9223372036854775807,
     "1": -9223372036854775808,
-    "\"&\"": 0
+    "\"&\"": 0,
+    "yes": 1,
+    "12:30": 2
   }
 }
 `,
@@ -32,9 +34,11 @@ counters:
   "true": 9223372036854775807
   "1": -9223372036854775808
   '"&"': 0
+  "yes": 1
+  "12:30": 2
 `,
-		formPlain: "true\t9223372036854775807\n1\t-9223372036854775808\n\"&\"\t0\n",
-		formTable: "KEY   VALUE\ntrue  9223372036854775807\n1     -9223372036854775808\n\"&\"   0\n",
+		formPlain: "true\t9223372036854775807\n1\t-9223372036854775808\n\"&\"\t0\nyes\t1\n12:30\t2\n",
+		formTable: "KEY    VALUE\ntrue   9223372036854775807\n1      -9223372036854775808\n\"&\"    0\nyes    1\n12:30  2\n",
 	} {
 		var out bytes.Buffer
 		p := &program{Stdout: &out, settings: settings{Output: form}}

@@ -80,9 +80,13 @@ tokens come from whoever knows your users.`,
 	return c
 }
 
-func known(role identity.Role) bool {
-	roles := identity.Roles()
-	return slices.Contains(roles[:], role)
+func known(role identity.Role) bool { return slices.Contains(tokenRoles(), string(role)) }
+
+func tokenRoles() (names []string) {
+	for _, role := range identity.Roles() {
+		names = append(names, string(role))
+	}
+	return names
 }
 
 func (m *minting) mint(now time.Time) (string, error) {
