@@ -3,7 +3,7 @@
 import { build } from 'esbuild'
 import { cp, mkdir, rm } from 'node:fs/promises'
 
-const common = { bundle: true, target: 'es2022', logLevel: 'warning', charset: 'utf8' }
+const common = { bundle: true, target: 'es2022', logLevel: 'warning', charset: 'utf8', keepNames: true }
 
 await rm('dist', { recursive: true, force: true })
 await mkdir('dist')

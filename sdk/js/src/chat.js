@@ -6,7 +6,7 @@ import { SDK_NOT_READY, TallyError, givenUp } from './errors.js'
 import { Following } from './following.js'
 import { decodeCounters } from './int64.js'
 import { EVENT, TYPES } from './names.js'
-import { checkArray, checkGroup, checkHeader, checkKey, checkTimeout, encodeCounters, encodeOperation, groupPath, isTimeout, keyQuery } from './parameters.js'
+import { checkArray, checkDelete, checkGroup, checkHeader, checkKey, checkTimeout, encodeCounters, encodeOperation, groupPath, isTimeout, keyQuery } from './parameters.js'
 import { Scope } from './scope.js'
 import { Watch } from './watch.js'
 
@@ -117,6 +117,7 @@ export class Chat {
   async deleteGroupCounters(options) {
     const { groupID, keyList } = options ?? {}
     const path = `${groupPath(groupID)}/counters${keyQuery(keyList)}`
+    checkDelete(options, ['groupID', 'keyList', 'signal', 'timeout', 'idempotencyKey'])
     const { deleted } = await this.#change([groupID], { method: 'DELETE', path, mutates: true, accepts: (reply) => areDeleted(reply, groupID) }, options)
     return respond({ groupID, deleted })
   }

@@ -81,6 +81,17 @@ export function keyQuery(keyList) {
   return '?' + keyList.map((key) => `key=${encode('invalid_key', key)}`).join('&')
 }
 
+/**
+ * Refuses what a delete does not know: a slip in keyList would delete everything.
+ *
+ * @param {object} options
+ * @param {string[]} known
+ */
+export function checkDelete(options, known) {
+  const other = Object.keys(options).find((name) => !known.includes(name))
+  if (other !== undefined) throw TallyError.refused('invalid_request', `a delete has no ${JSON.stringify(other)}; name the counters in keyList, or leave it out to delete all`)
+}
+
 /** @param {unknown} keyList */
 function checkKeyList(keyList) {
   if (!Array.isArray(keyList) || keyList.length === 0) throw TallyError.refused('invalid_request', 'keyList names no key; leave it out to delete all')
@@ -108,6 +119,7 @@ export function encodeOperation(operation, index) {
     checkGroup(operation?.groupID)
     const { op, groupID: group } = operation
     if (op !== 'delete') return { op, group, counters: encodeCounters(operation.counters) }
+    checkDelete(operation, ['op', 'groupID', 'keyList'])
     if (operation.keyList === undefined) return { op, group, all: true }
     checkKeyList(operation.keyList)
     return { op, group, keys: operation.keyList }

@@ -15,7 +15,7 @@ async function counts(sdk, baseURL) {
     const { data } = await name.create({ SDKAppID: 1, baseURL }).increaseGroupCounter({ groupID: 'g', key: 'a', value: 1 })
     assert.equal(data.value, 1)
     assert.equal(name.EVENT.GROUP_COUNTER_UPDATED, 'onGroupCounterUpdated')
-    assert.equal(typeof name.TallyError, 'function')
+    assert.equal(name.TallyError.name, 'TallyError') // what a console shows of an error
   }
 }
 
