@@ -60,7 +60,13 @@ type CodeInfo struct {
 // Codes returns the closed list with all that is fixed about each code, in the
 // order of the documentation.
 func Codes() []CodeInfo {
-	return []CodeInfo{
+	list := codes()
+	return list[:]
+}
+
+// codes is an array, so that who looks for one code takes no memory.
+func codes() [26]CodeInfo {
+	return [...]CodeInfo{
 		{InvalidRequest, "The request is not understood.", 400, 10004, true},
 		{InvalidValue, "A value is not a 64-bit integer.", 400, 10004, true},
 		{InvalidKey, "A counter's key is not allowed.", 400, 10004, true},
@@ -93,16 +99,13 @@ func Codes() []CodeInfo {
 // Info returns what is fixed about the code. A word that is not on the list is
 // treated as Internal, which promises nothing.
 func (c Code) Info() CodeInfo {
-	var internal CodeInfo
-	for _, info := range Codes() {
-		if info.Code == c {
-			return info
-		}
-		if info.Code == Internal {
-			internal = info
+	list := codes()
+	for i := range list {
+		if list[i].Code == c {
+			return list[i]
 		}
 	}
-	return internal
+	return Internal.Info()
 }
 
 // Leader says who leads, for a caller who may want to go there.

@@ -9,7 +9,7 @@ import (
 )
 
 // receiveBufferBytes is what is read at once of the entries that a node sends.
-const receiveBufferBytes = 64 << 10
+const receiveBufferBytes = 16 << 10
 
 // receiver is the side of a connection for entries that accepted it: it hands each
 // request to Raft, and sends what Raft answers.
