@@ -53,7 +53,7 @@ type failure struct {
 
 // attempt sends the request to one endpoint, once.
 func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure {
-	ctx, cancel := context.WithTimeout(ctx, c.attemptTime(ctx))
+	ctx, cancel := context.WithTimeout(ctx, c.attemptTime(ctx, r))
 	defer cancel()
 	response, times, failed := c.send(ctx, to, r)
 	if failed != nil {
@@ -78,9 +78,14 @@ func (c *Client) attempt(ctx context.Context, to *endpoint, r *request) *failure
 }
 
 // attemptTime is how long the next attempt may take: where there are other nodes,
-// half of what is left at most, so that one of them has its chance.
-func (c *Client) attemptTime(ctx context.Context) time.Duration {
+// half of what is left at most, so that one of them has its chance. What must not
+// be sent again has all the time there is: to give up early would only make its
+// outcome unknown.
+func (c *Client) attemptTime(ctx context.Context, r *request) time.Duration {
 	deadline, ok := ctx.Deadline()
+	if ok && r.changes && len(r.header["Idempotency-Key"]) == 0 {
+		return time.Until(deadline)
+	}
 	if !ok || c.endpoints.count() == 1 {
 		return c.config.attemptTimeout
 	}

@@ -64,8 +64,12 @@ func (a *call) run(ctx context.Context) error {
 		defer cancel()
 	}
 	for {
+		learned := a.client.endpoints.learned()
 		to, wait := a.client.endpoints.pick()
-		if !a.pause(ctx, max(wait, time.Until(a.notBefore))) {
+		switch a.pause(ctx, max(wait, time.Until(a.notBefore)), learned) {
+		case pickAgain:
+			continue
+		case outOfTime:
 			return a.over(ctx, to)
 		}
 		failed := a.client.attempt(ctx, to, a.request)
@@ -137,13 +141,32 @@ func passing(code counter.Code) bool {
 	return false
 }
 
-// pause waits before the next attempt. It is false if ctx ends meanwhile, or will
-// by then: who cannot be served in time is told at once.
-func (a *call) pause(ctx context.Context, wait time.Duration) bool {
-	if deadline, ok := ctx.Deadline(); ok && wait > 0 && time.Until(deadline) <= wait {
-		return false
+// What a call does after a pause.
+const (
+	goOn = iota
+	pickAgain
+	outOfTime
+)
+
+// pause waits before the next attempt, or until another endpoint may be better.
+// Who cannot be served before ctx ends is told at once.
+func (a *call) pause(ctx context.Context, wait time.Duration, learned <-chan struct{}) int {
+	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && wait > 0 && time.Until(deadline) <= wait {
+		return outOfTime
 	}
-	return sleep(ctx, wait)
+	if wait <= 0 {
+		return goOn
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return goOn
+	case <-learned:
+		return pickAgain
+	case <-ctx.Done():
+		return outOfTime
+	}
 }
 
 // over ends a call for which there is no more time. to is where it would go next.

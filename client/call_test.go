@@ -187,6 +187,39 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
+// TestNodeWithoutALeaderNamesOthers: who knows no other node asks it for them, and
+// does not wait until it has rested.
+func TestNodeWithoutALeaderNamesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cut := &script{steps: steps(refuse(counter.NoLeader, map[string]any{"retryAfter": 1}))}
+		member := &script{steps: steps(increased(7, 1))}
+		lists := &script{steps: steps(ok(`{"node":"n1","members":[{"id":"n2","url":"http://n2:8101"}]}`))}
+		transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+			switch {
+			case r.URL.Path == "/v1/cluster":
+				return lists.RoundTrip(r)
+			case r.URL.Host == "n2:8101":
+				return member.RoundTrip(r)
+			}
+			return cut.RoundTrip(r)
+		})
+		c, err := client.New([]string{"n1:8101"}, client.WithHTTPClient(&http.Client{Transport: transport}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		if _, err := like(c); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(started); took != 0 || len(cut.requests()) != 1 || len(member.requests()) != 1 {
+			t.Errorf("%d and %d requests in %v", len(cut.requests()), len(member.requests()), took)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestCallsThatCannotBeServedInTime fail at once, with the reason that an earlier
 // one was given.
 func TestCallsThatCannotBeServedInTime(t *testing.T) {
@@ -311,6 +344,22 @@ func TestMemberChangesAreNotRepeated(t *testing.T) {
 	if !errors.Is(err, counter.OutcomeUnknown) || len(server.requests()) != 2 || server.requests()[0].key() != "" {
 		t.Errorf("%v after %d requests", err, len(server.requests()))
 	}
+}
+
+// TestMemberChangesAreWaitedFor longer than for one of several attempts, because
+// there is no other: a node without a leader says late that it did nothing.
+func TestMemberChangesAreWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(5 * time.Second) // virtual
+			refuse(counter.NoLeader, nil)(w, r)
+		}
+		server := &script{steps: []http.HandlerFunc{late, ok(`{"node":"n1","members":[{"id":"n1"}]}`)}}
+		cluster, err := virtually(t, server).RemoveMember(t.Context(), "n3")
+		if err != nil || len(cluster.Members) != 1 || len(server.requests()) != 2 {
+			t.Errorf("%+v, %v after %d requests", cluster, err, len(server.requests()))
+		}
+	})
 }
 
 // TestContextEnds: the error says so, and what is known of the change.

@@ -60,7 +60,8 @@ func (c *Client) look(age time.Duration) {
 // callers without the right to see the cluster always do.
 func (c *Client) lookNow() {
 	to, wait := c.endpoints.pick()
-	if !sleep(c.life, wait) {
+	// A node that rests because it refused a call can still say who there is.
+	if why := c.endpoints.reason(to); wait > 0 && (why == nil || why.refusal == nil) && !sleep(c.life, wait) {
 		return
 	}
 	r := &request{method: http.MethodGet, path: "/v1/cluster", decode: func(r *reply) error {

@@ -30,12 +30,13 @@ type endpoints struct {
 
 	mu     sync.Mutex
 	list   []*endpoint
-	leader string // the URL of the node that leads, as far as known
-	next   int    // where to look for another node than the leader
+	leader string        // the URL of the node that leads, as far as known
+	next   int           // where to look for another node than the leader
+	news   chan struct{} // closed and replaced when a node has said who there is
 }
 
 func newEndpoints(list []string) (*endpoints, error) {
-	e := &endpoints{secure: true, next: rand.IntN(len(list))}
+	e := &endpoints{secure: true, next: rand.IntN(len(list)), news: make(chan struct{})}
 	for _, text := range list {
 		u, err := parseEndpoint(text)
 		if err != nil {
@@ -185,6 +186,16 @@ func (e *endpoints) learn(cluster counter.Cluster) {
 	if cluster.Leader != nil && cluster.Leader.URL != "" {
 		e.leader = e.learnLocked(cluster.Leader.URL)
 	}
+	close(e.news)
+	e.news = make(chan struct{})
+}
+
+// learned returns a channel that is closed when a node has said who there is:
+// who waits for an endpoint to have rested may find a better one then.
+func (e *endpoints) learned() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.news
 }
 
 // learnLocked adds an endpoint that a node advertises and returns its URL, "" if

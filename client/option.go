@@ -52,7 +52,8 @@ func WithUser(user string) Option { return func(c *config) { c.user = user } }
 // deadline; DefaultTimeout if it is not given. Watches have no such bound.
 func WithTimeout(timeout time.Duration) Option { return func(c *config) { c.timeout = timeout } }
 
-// WithAttemptTimeout bounds one attempt of a call; DefaultAttemptTimeout if it is not given.
+// WithAttemptTimeout bounds one attempt of a call; DefaultAttemptTimeout if it is
+// not given. Changes of the cluster are sent once and wait as long as the call may take.
 func WithAttemptTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.attemptTimeout = timeout }
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"sync"
 	"time"
 
@@ -134,9 +135,16 @@ func newClusterID() string {
 	return hex.EncodeToString(id[:])
 }
 
+// errRemoved is why a node that was taken out of the cluster looks for no leader.
+var errRemoved = errors.New("this node was removed from the cluster")
+
 // waitForLeader waits until who leads may have changed, at least a moment, and
-// at most until ctx ends, which it reports.
+// at most until ctx ends, which it reports. A removed node hears from no leader
+// again: whoever asks it is told at once, to have time left for another node.
 func (n *Node) waitForLeader(ctx context.Context, changed <-chan struct{}) error {
+	if n.removed() {
+		return errRemoved
+	}
 	timer := time.NewTimer(openRetry)
 	defer timer.Stop()
 	select {

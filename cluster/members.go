@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -376,4 +377,13 @@ func asRefusal(err error) *counter.Error {
 		return refusal
 	}
 	return counter.Errorf(counter.Internal, "%s", strings.TrimSpace(err.Error()))
+}
+
+// removed says that this node was taken out of the cluster: it has been let in,
+// and is not in the configuration. The log of a newcomer that is catching up
+// begins with configurations without it, too. What came last to a removed node
+// may be its removal from the configuration, before fsm.Member.Removed.
+func (n *Node) removed() bool {
+	return len(n.configuration()) > 0 && !n.isMember(n.config.NodeID) &&
+		slices.ContainsFunc(n.machine.Members(), func(m fsm.Member) bool { return m.ID == n.config.NodeID })
 }

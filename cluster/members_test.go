@@ -1,11 +1,13 @@
 package cluster_test
 
 import (
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"tally/counter"
 	"tally/internal/clustertest"
 	"tally/node"
 	"tally/storage"
@@ -151,6 +153,37 @@ func TestRemovedFollowerIsGone(t *testing.T) {
 		wantRefusal(t, gone, "was removed from the cluster")
 		if leader.LeaderID() != leader.ID {
 			t.Error("the removed node disturbed the leader")
+		}
+	})
+}
+
+// A client that asks it next has time left for another node, and knows that
+// nothing was done.
+func TestRemovedNodeSaysSoAtOnce(t *testing.T) {
+	clustertest.Run(t, clustertest.Options{}, func(t *testing.T, c *clustertest.Cluster) {
+		leader := c.WaitLeader()
+		gone, stays := c.Others(leader)[0], c.Others(leader)[1]
+		if reply := leader.RemoveMember(gone.ID); !reply.OK() {
+			t.Fatalf("removing %s: %v", gone.ID, reply)
+		}
+		c.WaitFor(gone.ID+" to hear from no leader", func() bool { return gone.LeaderID() == "" })
+		asks := map[string]func() clustertest.Reply{
+			"change":  func() clustertest.Reply { return gone.Increase(group, key, 1) },
+			"read":    func() clustertest.Reply { return gone.Read(group) },
+			"removal": func() clustertest.Reply { return gone.RemoveMember(stays.ID) },
+		}
+		for name, ask := range asks {
+			began := time.Now()
+			reply := ask()
+			if waited := time.Since(began); waited > time.Second {
+				t.Errorf("%s: answered after %v", name, waited)
+			}
+			if reply.Code != counter.NoLeader || !reply.Definite || !strings.Contains(reply.String(), gone.ID+" was removed from the cluster") {
+				t.Errorf("%s: %v, want no_leader that says why", name, reply)
+			}
+		}
+		if ready := gone.Do(http.MethodGet, "/readyz", ""); !strings.Contains(string(ready.Body), "was removed from the cluster") {
+			t.Errorf("/readyz does not say why: %v %s", ready, ready.Body)
 		}
 	})
 }

@@ -178,7 +178,10 @@ func (n *Node) handlePropose(call *peer.Call) {
 // its deadline.
 func (n *Node) withoutLeader(last *counter.Error) *counter.Error {
 	detail := n.quorumDetail()
-	if detail == "" {
+	switch {
+	case n.removed():
+		detail = n.config.NodeID + " was removed from the cluster; ask another node"
+	case detail == "":
 		detail = last.Detail
 	}
 	return &counter.Error{Code: counter.NoLeader, Detail: detail, Leader: n.Leader(), RetryAfter: time.Second}

@@ -3,13 +3,11 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"tally/counter"
-	"tally/fsm"
 )
 
 // Cluster asks every member what it is and returns the whole picture. A member
@@ -106,10 +104,7 @@ func (n *Node) memberCheck() counter.Check {
 	if !n.isMember(n.config.NodeID) {
 		check.OK, check.Detail = false, n.founding.progress()
 	}
-	removed := slices.ContainsFunc(n.machine.Members(), func(m fsm.Member) bool {
-		return m.ID == n.config.NodeID && m.Removed
-	})
-	if removed {
+	if n.removed() {
 		check.OK, check.Detail = false, n.config.NodeID+" was removed from the cluster; stop it"
 	}
 	return check

@@ -27,7 +27,8 @@ const exitCodes = `Exit codes:
   0    done
   1    refused or failed; nothing was changed
   2    wrong arguments or settings
-  3    the change may or may not have been made: repeat it under its idempotency key
+  3    the change may or may not have been made: repeat it under its idempotency key;
+       one of the cluster has none: see tally status
   4    no node answers, or they have no leader; nothing was changed
   130  ended by Ctrl-C before it was done
 "tally check" has the exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 unknown.
@@ -61,6 +62,8 @@ func explain(err error, interrupted bool) explanation {
 	switch {
 	case errors.As(err, &code):
 		return explanation{code: int(code)}
+	case errors.Is(err, counter.OutcomeUnknown) && errors.As(err, new(clusterError)):
+		return explanation{text, "See whether it was made: tally status", exitUnknown}
 	case errors.Is(err, counter.OutcomeUnknown):
 		return explanation{text, "Repeat the same command with --idempotency-key and that key: it counts once however often it is sent.", exitUnknown}
 	case interrupted && errors.Is(err, context.Canceled):

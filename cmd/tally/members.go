@@ -105,11 +105,16 @@ func (p *program) showCluster(show func(counter.Cluster) document, call func(*cl
 	return p.with(func(calls *client.Client) error {
 		cluster, err := call(calls)
 		if err != nil {
-			return err
+			return clusterError{err}
 		}
 		return p.print(show(cluster))
 	})
 }
+
+// clusterError is what came of a call about the cluster, which has no idempotency key.
+type clusterError struct{ error }
+
+func (e clusterError) Unwrap() error { return e.error }
 
 func membersDocument(cluster counter.Cluster) document {
 	d := document{value: cluster, header: []string{"NODE", "ROLE", "VOTER", "REACHABLE", "CLIENTS", "PEERS"}}
