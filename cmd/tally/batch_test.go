@@ -96,7 +96,7 @@ func TestMistakesInABatchAreToldInItsWords(t *testing.T) {
 // was sent.
 func TestInputThatDoesNotComeIsNotWaitedForAfterCtrlC(t *testing.T) {
 	in, typist := io.Pipe()
-	defer typist.Close()
+	defer func() { _ = typist.Close() }()
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
 	var said bytes.Buffer
