@@ -12,7 +12,9 @@ import (
 	"time"
 )
 
-const readBufferBytes = 64 << 10
+// readBufferBytes is what is read at once of a connection for calls: a hundred
+// forwarded changes.
+const readBufferBytes = 16 << 10
 
 // outgoing is the calling side of one connection: requests out, replies in.
 //
