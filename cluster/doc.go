@@ -14,6 +14,7 @@
 //	lead              watches who leads; opens each term that this node leads
 //	exchange.run      asks the other members once a second what they are and know
 //	watchDisk         refuses mutations before the disk is full
+//	boundLog          takes a snapshot when the log has grown by many bytes
 //	found or join     only while the node has no state
 //	catchUp           until the node has once served a linearizable read
 //

@@ -57,6 +57,7 @@ type Config struct {
 	SnapshotInterval   time.Duration
 	SnapshotThreshold  uint64
 	TrailingLogs       uint64
+	LogBytesMax        uint64 // 0: the log is bounded by its entries only
 	DiskReserveBytes   uint64 // 0: the free space is not watched
 	ProposalsMax       int
 	AppendEntriesMax   int // 0: the best for throughput
@@ -241,6 +242,7 @@ func (n *Node) start() {
 	n.spawn(n.lead)
 	n.spawn(n.exchangeInfo)
 	n.spawn(n.watchDisk)
+	n.spawn(n.boundLog)
 	n.spawn(n.catchUp)
 	// A join or a founding that was cut short goes on where it stopped.
 	switch {

@@ -71,7 +71,8 @@ type Machine struct {
 	state       *state
 	checkpoints checkpoints
 	waiters     waiters
-	failed      error // why nothing is applied any more
+	bytes       uint64 // of all entries that were applied
+	failed      error  // why nothing is applied any more
 }
 
 var _ raft.BatchingFSM = (*Machine)(nil)
@@ -162,6 +163,7 @@ func (m *Machine) advance(entry *raft.Log, command *Command) (*Applied, error) {
 	}
 	m.checkpoints.passed(before, entry.Index, m.state.hash)
 	m.state.advance(entry.Index, entry.Term)
+	m.bytes += uint64(len(entry.Data))
 	var applied *Applied
 	switch {
 	case command == nil:

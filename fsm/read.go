@@ -115,6 +115,14 @@ func (m *Machine) Lookup(mutation *counter.Mutation) (applied *Applied, known bo
 // seen: a command, a configuration, or what a snapshot brought.
 func (m *Machine) AppliedIndex() uint64 { return m.header().appliedIndex }
 
+// AppliedBytes returns the index of the last entry that was applied, and how many
+// bytes this process has applied since it began: of entries, not of snapshots.
+func (m *Machine) AppliedBytes() (index, bytes uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.appliedIndex, m.bytes
+}
+
 // AppliedTermCommand returns the Raft term of the last term command applied, 0
 // for none. A leader whose term it is knows all that was committed before.
 func (m *Machine) AppliedTermCommand() uint64 { return m.header().termCommand }

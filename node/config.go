@@ -24,6 +24,9 @@ import (
 	"tally/watch"
 )
 
+// LogBytesMaxMin is the least bound of a log in bytes: one batch is as long.
+const LogBytesMaxMin = 1 << 20
+
 // Config is everything a node can be told. Default gives every field that has a
 // sensible default; the rest is optional unless its comment says otherwise.
 type Config struct {
@@ -82,6 +85,11 @@ type Config struct {
 	// TrailingLogs is how many entries the log keeps behind a snapshot, so that a
 	// follower that was away for a while needs no snapshot.
 	TrailingLogs uint64
+	// LogBytesMax bounds the log by the bytes of its commands, because one entry may
+	// have a few or a megabyte: when so many were applied since the last snapshot,
+	// or since the node began, one is taken, and no more are kept behind it. The
+	// node looks once a second. At least LogBytesMaxMin; 0 turns that off.
+	LogBytesMax uint64
 	// DiskReserveBytes is the free space of DataDir's file system under which
 	// the node refuses mutations and hands over leadership; 0 turns that off.
 	DiskReserveBytes uint64
@@ -185,6 +193,7 @@ func Default() Config {
 		SnapshotInterval:   10 * time.Second,
 		SnapshotThreshold:  65536,
 		TrailingLogs:       102400,
+		LogBytesMax:        1 << 30,
 		DiskReserveBytes:   128 << 20,
 		ProposalsMax:       16384,
 		UserMutationsMax:   ratelimit.DefaultCallsMax,
@@ -320,6 +329,9 @@ func (c *Config) validateTimeouts() error {
 	}
 	if c.SnapshotThreshold == 0 || c.TrailingLogs == 0 || c.ProposalsMax <= 0 {
 		return errors.New("snapshot threshold, trailing logs and proposals max must be at least 1")
+	}
+	if c.LogBytesMax != 0 && c.LogBytesMax < LogBytesMaxMin {
+		return fmt.Errorf("log bytes max %d is not 0 (no bound) or at least %d", c.LogBytesMax, LogBytesMaxMin)
 	}
 	if c.WatchEventsMax <= 0 || c.WatchBytesMax <= 0 || c.MaxWatchers <= 0 {
 		return errors.New("watch events max, watch bytes max and max watchers must be at least 1")

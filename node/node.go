@@ -158,6 +158,7 @@ func (n *Node) clusterConfig() cluster.Config {
 		SnapshotInterval:   n.config.SnapshotInterval,
 		SnapshotThreshold:  n.config.SnapshotThreshold,
 		TrailingLogs:       n.config.TrailingLogs,
+		LogBytesMax:        n.config.LogBytesMax,
 		DiskReserveBytes:   n.config.DiskReserveBytes,
 		ProposalsMax:       n.config.ProposalsMax,
 		AppendEntriesMax:   n.config.AppendEntriesMax,

@@ -68,6 +68,7 @@ func TestUsageErrors(t *testing.T) {
 		{"unknown identity", "--identity=jtw", "", "jtw"},
 		{"lease as long as the heartbeat", "--leader-lease-timeout=350ms", "", "must be less than heartbeat timeout"},
 		{"every address without an advertised one", "--peer-addr=0.0.0.0:9101", "", "advertised peer address"},
+		{"a log of nearly nothing", "--log-bytes-max=1000", "", "log bytes max 1000 is not 0 (no bound) or at least 1048576"},
 		{"bad node ID", "--node-id=n/1", "", "letters, digits"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -107,6 +107,7 @@ func (s *settings) flagGroups() []flagGroup {
 			f.DurationVar(&c.SnapshotInterval, "snapshot-interval", c.SnapshotInterval, "how often the node looks whether a snapshot is due")
 			f.Uint64Var(&c.SnapshotThreshold, "snapshot-threshold", c.SnapshotThreshold, "how many log entries since the last snapshot make one due")
 			f.Uint64Var(&c.TrailingLogs, "trailing-logs", c.TrailingLogs, "how many log entries are kept behind a snapshot for followers that were away")
+			f.Uint64Var(&c.LogBytesMax, "log-bytes-max", c.LogBytesMax, "how many bytes of log since the last snapshot make one due, and are kept behind it, however few their entries; 0 turns that off")
 			f.Uint64Var(&c.DiskReserveBytes, "disk-reserve-bytes", c.DiskReserveBytes, "free disk space under which mutations are refused; 0 turns that off")
 		}),
 		group("Diagnostics", func(f *pflag.FlagSet) {
