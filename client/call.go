@@ -141,16 +141,18 @@ func passing(code counter.Code) bool {
 	return false
 }
 
-// What a call does after a pause.
+// afterPause is what a call does next.
+type afterPause int
+
 const (
-	goOn = iota
-	pickAgain
-	outOfTime
+	goOn      afterPause = iota // with the endpoint that was picked
+	pickAgain                   // another one may be better now
+	outOfTime                   // end
 )
 
 // pause waits before the next attempt, or until another endpoint may be better.
 // Who cannot be served before ctx ends is told at once.
-func (a *call) pause(ctx context.Context, wait time.Duration, learned <-chan struct{}) int {
+func (a *call) pause(ctx context.Context, wait time.Duration, learned <-chan struct{}) afterPause {
 	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && wait > 0 && time.Until(deadline) <= wait {
 		return outOfTime
 	}

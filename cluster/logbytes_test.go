@@ -23,7 +23,7 @@ func TestLogIsBoundedInBytes(t *testing.T) {
 			if reply := leader.Do(http.MethodPost, "/v1/batch", batch); !reply.OK() {
 				t.Fatal(reply)
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // virtual, as are the looks at the log
 		}
 		c.WaitAgree()
 		// The bound before a snapshot and the bound behind it, and what comes until it is done.
@@ -42,7 +42,7 @@ func TestLogIsBoundedInBytes(t *testing.T) {
 		for range 3 * most {
 			mustIncrease(t, leader, 1)
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(5 * time.Second) // virtual: five more looks, of which none may cut
 		for i, n := range c.Nodes() {
 			if first, _, _ := n.Disk().Extent(); first != firsts[i] {
 				t.Errorf("%s has cut small entries: its log begins at %d and began at %d", n.ID, first, firsts[i])
